@@ -1,0 +1,52 @@
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Without a GPU the CPU build of torch: a local wheel folder if pip knows one, else PyTorch's index.
+TORCH := torch==2.13.0
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: help demo test test-all lint format goldens bench clean
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.installed ## Feature vectors of real music, on the screen and in demo/.
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.test ## All tests that this machine can run.
+	$(BIN)/python -m pytest -m ''
+
+lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell
+
+format: $(VENV)/.lint ## Rewrite the code in the project's style.
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
+	$(BIN)/python tests/make_goldens.py
+
+bench: $(VENV)/.test ## Print the tables of benchmarks/.
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## Remove what make created.
+	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	nvidia-smi >/dev/null 2>&1 && $(PIP) install torch || $(PIP) install --no-index --no-deps $(TORCH) 2>/dev/null || $(PIP) install $(TORCH) --index-url $(CPU_INDEX) || $(PIP) install torch
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(PIP) install -e '.[msd]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	$(PIP) install --upgrade 'pip>=25.1' && $(PIP) install --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(PIP) install --group lint
+	touch $@

@@ -1,0 +1,64 @@
+"""Feature vectors from music, with the networks of four transfer-learning papers.
+
+    >>> import mirfeat
+    >>> extractor = mirfeat.load_extractor("choi2017", layers="12345", checkpoint="msd")
+    >>> vector = extractor.extract_file("song.mp3")
+
+Importing mirfeat reads no data, opens no connection and does not import torch; what is used is
+imported at first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mirfeat.audio import Audio
+    from mirfeat.errors import MirfeatError, MirfeatWarning
+    from mirfeat.extractor import Extractor
+    from mirfeat.features import Embedding, FeatureTable
+    from mirfeat.loading import concatenate, load_extractor
+    from mirfeat.registry import list_extractors
+    from mirfeat.store import load_features
+
+_HOME = {
+    "Audio": "audio",
+    "Embedding": "features",
+    "Extractor": "extractor",
+    "FeatureTable": "features",
+    "MirfeatError": "errors",
+    "MirfeatWarning": "errors",
+    "concatenate": "loading",
+    "list_extractors": "registry",
+    "load_extractor": "loading",
+    "load_features": "store",
+}
+
+__all__ = [
+    "Audio",
+    "Embedding",
+    "Extractor",
+    "FeatureTable",
+    "MirfeatError",
+    "MirfeatWarning",
+    "__version__",
+    "concatenate",
+    "list_extractors",
+    "load_extractor",
+    "load_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'mirfeat' has no attribute {name!r}")
+    return getattr(import_module(f"mirfeat.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, for completion."""
+    return list(__all__)

@@ -1,0 +1,82 @@
+"""Everything mirfeat raises on purpose.
+
+One root, :class:`MirfeatError`, and beside it the builtin class a caller would guess: a wrong
+option is also a ``ValueError``, an unreadable file also an ``OSError``. Every message says what
+came, what is allowed and what to do.
+"""
+
+
+class MirfeatError(Exception):
+    """Root of all errors that mirfeat raises on purpose."""
+
+
+class MirfeatWarning(UserWarning):
+    """Something worth knowing that does not stop the work."""
+
+
+class ConfigError(MirfeatError, ValueError):
+    """The call itself is wrong: a name, an option or a combination of them."""
+
+
+class UnknownExtractorError(ConfigError):
+    """No extractor has this name."""
+
+
+class OptionError(ConfigError):
+    """An option is unknown to this extractor or has a value it does not take."""
+
+
+class MissingPackageError(MirfeatError, ImportError):
+    """An optional package is needed; the message has the ``pip install`` line."""
+
+
+class AudioError(MirfeatError, ValueError):
+    """This audio cannot be turned into a feature vector. Belongs to one clip, not to a run."""
+
+
+class DecodeError(AudioError, OSError):
+    """The file cannot be read, is not audio, or is damaged."""
+
+
+class EmptyAudioError(AudioError):
+    """There is not a single sample."""
+
+
+class AudioTooShortError(AudioError):
+    """Shorter than the extractor can use."""
+
+
+class NonFiniteAudioError(AudioError):
+    """A sample is NaN or infinite."""
+
+
+class CheckpointError(MirfeatError):
+    """Weights cannot be had or used."""
+
+
+class CheckpointUnavailableError(CheckpointError, OSError):
+    """The checkpoint is neither here nor can it be fetched."""
+
+
+class ChecksumError(CheckpointError):
+    """The bytes are not the expected ones."""
+
+
+class CheckpointMismatchError(CheckpointError):
+    """The file belongs to another network, or tensors are missing or unexpected."""
+
+
+class StoreError(MirfeatError):
+    """A folder of extracted vectors cannot be read or written."""
+
+
+class ProvenanceError(StoreError):
+    """The store holds vectors that were made in another way."""
+
+
+class StoreLockedError(StoreError):
+    """Another process is writing to the store."""
+
+
+class ExtractionError(MirfeatError):
+    """Not a single file of a run could be turned into a vector."""

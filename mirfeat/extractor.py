@@ -1,0 +1,254 @@
+"""The extractor: what ``load_extractor`` returns and everything it can do.
+
+One clip: ``extract``, ``embed``, ``tags``. Many: ``extract_many`` (any source, one result each),
+``extract_files`` (a table), ``extract_to`` (a folder, resumable; see ``runs.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from mirfeat.audio import Audio, AudioLike, PathLike
+from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
+from mirfeat.features import Embedding, FeatureTable, Result, RunReport
+from mirfeat.pipeline import OnError, Part, embedding_arrays, new_clip, run_one, vector_of
+from mirfeat.runs import Item, Run
+from mirfeat.shards import Format
+from mirfeat.spec import ExtractorSpec, Provenance
+from mirfeat.units import Unit, provenance_of
+
+
+class Tag(NamedTuple):
+    """A word for what is heard, with its probability in [0, 1]."""
+
+    name: str
+    probability: float
+
+
+class Extractor:
+    """Turns audio into a feature vector. Made by :func:`mirfeat.load_extractor`.
+
+    Settings do not change after loading. A context manager: leaving it, or :meth:`close`, gives
+    the network's memory back.
+    """
+
+    def __init__(self, units: tuple[Unit, ...], max_seconds: float | None) -> None:
+        """Wrap loaded units; use :func:`mirfeat.load_extractor`."""
+        self._units: tuple[Unit, ...] = units
+        self._warned = False
+        self.max_seconds = max_seconds
+        self.name = "+".join(unit.spec.name for unit in units)
+        self.provenance: Provenance = provenance_of(units)
+        self.feature_names: tuple[str, ...] = tuple(
+            name for unit in units for name in unit.feature_names
+        )
+        self.dimension = len(self.feature_names)
+        self.row_dimension = sum(unit.part.row_size for unit in units)
+        self.sample_rate = max(unit.spec.mel.sample_rate for unit in units)
+        self.channels = max(unit.spec.mel.channels for unit in units)
+        self.segment_seconds = max(unit.segment_seconds for unit in units)
+        self.hop_seconds = max(unit.hop_seconds for unit in units)
+        self.min_seconds = max(unit.min_seconds for unit in units)
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """Record of the extractor; of ``a+b`` use ``parts``."""
+        return self._only("spec").spec
+
+    @property
+    def parts(self) -> tuple[Extractor, ...]:
+        """The extractors that ``a+b`` consists of; just this one otherwise."""
+        if len(self._units) == 1:
+            return (self,)
+        return tuple(Extractor((unit,), self.max_seconds) for unit in self._units)
+
+    def extract(self, audio: AudioLike, sample_rate: int | None = None) -> np.ndarray:
+        """Feature vector of one clip, float32 (dimension,).
+
+        ``audio``: array or CPU tensor (N,) or (C, N), :class:`mirfeat.Audio`, or a path. An array
+        comes with its ``sample_rate`` in Hz.
+
+        Raises:
+            AudioError: this audio cannot be used; the message says why and what to do.
+        """
+        clip = new_clip("audio", self._source(audio, sample_rate), self._parts(), keep_rows=False)
+        return vector_of(run_one(clip, self._parts(), self.max_seconds), self._statistics())
+
+    def extract_file(self, path: PathLike) -> np.ndarray:
+        """Feature vector of one file, float32 (dimension,)."""
+        return self.extract(Path(path))
+
+    def embed(self, audio: AudioLike, sample_rate: int | None = None) -> Embedding:
+        """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
+        unit = self._only("embed")
+        clip = new_clip("audio", self._source(audio, sample_rate), [unit.part], keep_rows=True)
+        rows = run_one(clip, [unit.part], self.max_seconds).parts[0]
+        return self._embedding(unit, embedding_arrays(rows, unit.spec.mel.sample_rate))
+
+    def embed_file(self, path: PathLike) -> Embedding:
+        """All rows of one file with their times."""
+        return self.embed(Path(path))
+
+    def tags(
+        self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
+    ) -> tuple[Tag, ...]:
+        """The ``top`` most probable tags of one clip, averaged over its segments.
+
+        Raises:
+            OptionError: the network has no tag head.
+        """
+        unit = self._only("tags")
+        names = getattr(unit.model.network, "tag_names", None)
+        if names is None:
+            raise OptionError(f"{self.name} cannot name tags; choi2017 can.")
+        part = replace(unit.part, run=unit.model.tag_probabilities, row_size=len(names))
+        clip = new_clip("audio", self._source(audio, sample_rate), [part], keep_rows=False)
+        probabilities = vector_of(run_one(clip, [part], self.max_seconds), (("mean",),))
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return tuple(Tag(names[index], float(probabilities[index])) for index in best)
+
+    def extract_many(
+        self,
+        items: Iterable[Item],
+        *,
+        on_error: OnError = "record",
+        workers: int | None = None,
+        progress: bool | None = None,
+    ) -> Iterator[Result]:
+        """One :class:`Result` for each item, in input order, decoding ahead in ``workers`` threads.
+
+        An item is a path, an ``Audio``, ``(array, sample_rate)`` or ``(id, any of these)``. With
+        ``on_error="record"`` a bad one gives a failed result, with ``"raise"`` it ends the run.
+        ``progress`` shows a bar on stderr; by default only on a terminal.
+
+        Raises:
+            ExtractionError: not one of several items could be used.
+        """
+        return self._run(on_error, workers, progress).results(items)
+
+    def extract_files(
+        self,
+        paths: Iterable[PathLike],
+        *,
+        root: PathLike | None = None,
+        on_error: OnError = "record",
+        workers: int | None = None,
+        progress: bool | None = None,
+    ) -> FeatureTable:
+        """Vectors of many files as one table; failures are listed in it.
+
+        ``root`` is what ids are relative to; by default the common folder of all paths.
+        """
+        return self._run(on_error, workers, progress).table(paths, root)
+
+    def extract_to(
+        self,
+        store: PathLike,
+        paths: Iterable[PathLike],
+        *,
+        format: Format = "csv",
+        embed: bool = False,
+        root: PathLike | None = None,
+        resume: bool = True,
+        overwrite: bool = False,
+        on_error: OnError = "record",
+        workers: int | None = None,
+        progress: bool | None = None,
+    ) -> RunReport:
+        """Vectors of many files into a folder: csv, parquet, npz or npy.
+
+        What is there already is not computed again. See ``mirfeat/store.py`` for the layout.
+        """
+        if embed:
+            self._only("embedding")
+        run = self._run(on_error, workers, progress)
+        return run.to_store(
+            Path(store), paths, root, format=format, embed=embed, resume=resume, overwrite=overwrite
+        )
+
+    def close(self) -> None:
+        """Give the network's memory back; the extractor cannot be used any more."""
+        self._units = ()
+
+    def __enter__(self) -> Extractor:
+        """The extractor itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name, options that differ from their defaults, and what comes out."""
+        units = "+".join(map(repr, self._units)) or f"{self.name} (closed)"
+        return (
+            f"{units} {self.dimension} numbers, {self.sample_rate} Hz "
+            f"{'mono' if self.channels == 1 else 'stereo'}, {self.segment_seconds:g} s segments, "
+            f"{self.provenance.device}"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._parts()[0].device
+
+    def _run(self, on_error: OnError, workers: int | None, progress: bool | None) -> Run:
+        self._parts()
+        return Run(self._units, self.name, self.max_seconds, on_error, workers, progress)
+
+    def _parts(self) -> list[Part]:
+        if not self._units:
+            raise ConfigError(f"{self.name}: this extractor was closed. Load it again.")
+        return [unit.part for unit in self._units]
+
+    def _statistics(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(unit.statistics for unit in self._units)
+
+    def _only(self, what: str) -> Unit:
+        self._parts()
+        if len(self._units) > 1:
+            raise OptionError(
+                f"{self.name} has no {what} of its own: its parts differ. Use extractor.parts."
+            )
+        return self._units[0]
+
+    def _embedding(self, unit: Unit, arrays: dict[str, Any]) -> Embedding:
+        blocks, start = {}, 0
+        for block, size in unit.model.block_sizes.items():
+            blocks[block] = slice(start, start + size)
+            start += size
+        return Embedding(
+            **arrays, blocks=blocks, row_names=unit.row_names, provenance=self.provenance
+        )
+
+    def _source(self, audio: AudioLike, sample_rate: int | None) -> PathLike | Audio:
+        if isinstance(audio, str | os.PathLike | Audio):
+            if sample_rate is not None:
+                raise OptionError(
+                    f"sample_rate={sample_rate} was given for something that has its own."
+                )
+            return audio
+        if sample_rate is None:
+            rates = {unit.spec.mel.sample_rate for unit in self._units}
+            if len(rates) > 1:
+                raise AudioError(f"{self.name}: give the sample_rate of the array.")
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"no sample_rate given: taking the array to be at {self.sample_rate} Hz, the "
+                    f"rate of {self.name}. Pass extract(array, sample_rate).",
+                    MirfeatWarning,
+                    stacklevel=3,
+                )
+        return Audio(audio, sample_rate or self.sample_rate)

@@ -1,0 +1,163 @@
+"""From waveform to scaled mel image: STFT, mel bands, decibels or logarithm, standardisation.
+
+All steps are ``nn.Module``s with buffers, so ``.to(device)`` moves them. Letters in shapes:
+B segments, C channels, N samples, F mel bands, T frames. Values agree with librosa (tests).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mirfeat.spec import DecibelScale, LogScale, MelSpec
+
+
+def mel_to_hz(mels: np.ndarray) -> np.ndarray:
+    """Slaney's mel scale: linear below 1000 Hz (15 mels), logarithmic above.
+
+    Source: Auditory Toolbox, M. Slaney, Interval Research report 1998-010; librosa's default.
+    """
+    linear = mels * (200.0 / 3.0)
+    logarithmic = 1000.0 * np.exp((mels - 15.0) * (math.log(6.4) / 27.0))
+    return np.where(mels < 15.0, linear, logarithmic)
+
+
+def hz_to_mel(hz: float) -> float:
+    """Inverse of :func:`mel_to_hz` for one frequency."""
+    return hz * 3.0 / 200.0 if hz < 1000.0 else 15.0 + math.log(hz / 1000.0) * 27.0 / math.log(6.4)
+
+
+def mel_filterbank(spec: MelSpec) -> Tensor:
+    """Triangular mel bands of equal area, float32 [n_mels, n_fft // 2 + 1]."""
+    points = np.linspace(hz_to_mel(spec.fmin_hz), hz_to_mel(spec.fmax_hz), spec.n_mels + 2)
+    edges = mel_to_hz(points)
+    bins = np.linspace(0.0, spec.sample_rate / 2.0, spec.n_fft // 2 + 1)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    area = 2.0 / (edges[2:] - edges[:-2])
+    return torch.from_numpy((triangles * area[:, None]).astype(np.float32))
+
+
+class MelSpectrogram(nn.Module):
+    """Magnitude or power in mel bands.
+
+    Shape: [B, C, N] -> [B, C, F, T], ``T = spec.frames(N)``. Values are at least 0.
+    """
+
+    window: Tensor
+    filterbank: Tensor
+
+    def __init__(self, spec: MelSpec) -> None:
+        """Precompute window and filterbank for ``spec``."""
+        super().__init__()
+        self.spec = spec
+        # Constants of the spec, recomputed everywhere and therefore never in a checkpoint.
+        self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)
+        self.register_buffer("filterbank", mel_filterbank(spec), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Mel spectrogram of each channel of each segment."""
+        spectrum = torch.stft(
+            audio.flatten(0, 1),
+            self.spec.n_fft,
+            self.spec.hop_samples,
+            window=self.window,
+            center=self.spec.centred,
+            pad_mode=self.spec.pad_mode,
+            return_complex=True,
+        )
+        bands = self.filterbank @ self._strength(spectrum)
+        return bands.reshape(*audio.shape[:2], *bands.shape[1:])
+
+    def _strength(self, spectrum: Tensor) -> Tensor:
+        # Ten times as fast as abs() and squaring.
+        power = spectrum.real.square() + spectrum.imag.square()
+        return power if self.spec.power == 2 else power.sqrt()
+
+
+class Decibels(nn.Module):
+    """Level in dB as :class:`~mirfeat.spec.DecibelScale` says.
+
+    Shape: [B, C, F, T] -> the same. The buffer ``reference`` (dB) is part of the checkpoint when
+    the scale asks for a constant one.
+    """
+
+    reference: Tensor
+
+    def __init__(self, scale: DecibelScale) -> None:
+        """Scale with a reference of 0 dB until a checkpoint brings its own."""
+        super().__init__()
+        self.scale = scale
+        constant = scale.reference == "checkpoint"
+        self.register_buffer("reference", torch.zeros(()), persistent=constant)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Decibels of mel power."""
+        level = mel.clamp(min=self.scale.amin).log10().mul(10.0)
+        if self.scale.reference == "checkpoint":
+            return (level - self.reference).clamp(min=-self.scale.floor_db)
+        top = level.amax((1, 2, 3), keepdim=True)
+        if self.scale.reference == "maximum":
+            return (level - top).clamp(min=-self.scale.floor_db)
+        return torch.maximum(level, top - self.scale.floor_db)
+
+
+class NaturalLog(nn.Module):
+    """Natural logarithm of at least ``floor``. Shape: any -> the same."""
+
+    def __init__(self, scale: LogScale) -> None:
+        """Logarithm that never sees less than ``scale.floor``."""
+        super().__init__()
+        self.floor = scale.floor
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Natural logarithm of mel magnitude or power."""
+        return mel.clamp(min=self.floor).log()
+
+
+class Standardise(nn.Module):
+    """``(x - mean) / scale`` per mel band, from statistics of the training data.
+
+    Shape: [B, C, F, T] -> the same; buffers ``mean`` and ``scale`` are float32 [F, 1].
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_mels: int) -> None:
+        """Identity until a checkpoint brings its statistics."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_mels, 1))
+        self.register_buffer("scale", torch.ones(n_mels, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Standardised image."""
+        return (image - self.mean) / self.scale
+
+
+class Frontend(nn.Module):
+    """Waveform segments to scaled mel images.
+
+    Shape: [B, C, N] float32 in about [-1, 1] -> [B, C, F, T], ``T = spec.frames(N)``.
+    """
+
+    def __init__(self, spec: MelSpec) -> None:
+        """Chain of the steps that ``spec`` names."""
+        super().__init__()
+        self.spec = spec
+        self.mel = MelSpectrogram(spec)
+        self.scaling: nn.Module
+        if isinstance(spec.scaling, DecibelScale):
+            self.scaling = Decibels(spec.scaling)
+        else:
+            self.scaling = NaturalLog(spec.scaling)
+        self.standardise = Standardise(spec.n_mels) if spec.standardise else nn.Identity()
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Scaled mel image of each segment."""
+        image: Tensor = self.standardise(self.scaling(self.mel(audio)))
+        return image

@@ -1,0 +1,237 @@
+"""Choi, Fazekas, Sandler, Cho: Transfer learning for music classification and regression tasks.
+
+ISMIR 2017, arXiv 1703.09179. Five convolution blocks over a mel image of 29 s; the feature of
+layer k is the mean over the mel x time map of block k's pooled output. Authors' code:
+keunwoochoi/transfer_learning_music, commit e1f83c3. The modules are in ``choi2017_network.py``,
+here is where their weights come from and how they become an extractor.
+
+The authors' batch normalisation used the statistics of the current batch also at test time;
+mirfeat freezes them at those of a broad sample of music (``mirfeat/calibration.py``) and offers
+``batch_norm="clip"`` to imitate the authors' script.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mirfeat.checkpoint import Weights, fill
+from mirfeat.errors import CheckpointMismatchError, MissingPackageError, OptionError
+from mirfeat.files import sha256_of
+from mirfeat.frontend import Frontend
+from mirfeat.networks.blocks import Model, he_normal
+from mirfeat.networks.choi2017_network import CHANNELS, TAGS, Choi2017, ClipTaps, FrozenTaps
+from mirfeat.networks.population import freeze_statistics, synthetic_segment
+from mirfeat.spec import (
+    Checkpoint,
+    DecibelScale,
+    ExtractorSpec,
+    ForeignFormat,
+    MelSpec,
+    Paper,
+    SegmentSpec,
+)
+
+# The authors extracted features in batches of 256 clips.
+AUTHORS_BATCH = 256
+
+
+def parse_layers(layers: str) -> str:
+    """Check ``layers`` such as "135"."""
+    if not layers or len(set(layers)) < len(layers) or set(layers) - set("12345"):
+        raise OptionError(
+            f"layers={layers!r}: choi2017 has layers 1 to 5, each at most once. Write them as "
+            "digits, for example layers='125'."
+        )
+    return layers
+
+
+def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
+    """Model of the extractor ``choi2017`` with options ``layers`` and ``batch_norm``."""
+    assert weights is not None
+    layers = parse_layers(options["layers"])
+    if options["batch_norm"] not in ("population", "clip"):
+        raise OptionError(f"batch_norm={options['batch_norm']!r}: it is 'population' or 'clip'.")
+    clip = options["batch_norm"] == "clip"
+    frontend = Frontend(replace(MEL, scaling=DecibelScale("maximum")) if clip else MEL)
+    network = Choi2017()
+    if not clip and "network.layers.0.norm.running_mean" not in weights.tensors:
+        raise CheckpointMismatchError(
+            f"{weights.name}: no batch-norm statistics are known for this file (its own, 0 and 1, "
+            "were never used). Make them from music with 'mirfeat calibrate', or imitate the "
+            "authors' script with batch_norm='clip'."
+        )
+    unused = ("running_mean", "running_var", "scaling.reference") if clip else ()
+    fill({"frontend": frontend, "network": network}, weights, unused=unused)
+    taps = (ClipTaps if clip else FrozenTaps)(network, layers)
+    return Model(frontend, taps, taps.block_sizes)
+
+
+def calibrate(network: Choi2017, segments: Iterable[np.ndarray]) -> float:
+    """Set frozen batch-norm statistics from a sample of music; return the dB reference.
+
+    ``segments`` are waveforms [1, 348000] (memory: 2.5 MB each). The reference is what the loudest
+    mel value of a segment exceeds once in 256 times: the authors subtracted the maximum over
+    batches of 256 clips.
+    """
+    level = Frontend(replace(MEL, scaling=DecibelScale("unity", floor_db=math.inf)))
+    images = [level(torch.from_numpy(segment)[None]) for segment in segments]
+    maxima = torch.stack([image.amax() for image in images])
+    reference = float(maxima.quantile(1.0 - 1.0 / AUTHORS_BATCH))
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = [(image - reference).clamp(min=-80.0) for image in images]
+    freeze_statistics(network.blocks, images)
+    return reference
+
+
+def weights_of(network: Choi2017, reference: float | None) -> Weights:
+    """The network and its dB reference as checkpoints hold them; None leaves statistics out."""
+    tensors = {
+        f"network.{key}": value.contiguous()
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+        and (reference is not None or ".running_" not in key)
+    }
+    if reference is not None:
+        tensors["frontend.scaling.reference"] = torch.tensor(reference)
+    return Weights(tensors, {"extractor": "choi2017", "labels": {"tag": list(TAGS)}})
+
+
+@torch.no_grad()
+def initialise(seed: int) -> Weights:
+    """Untrained network: He-normal kernels, statistics of synthetic sounds.
+
+    Source: paper, section 2.2 (random convnet feature).
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    network = Choi2017()
+    for block in network.blocks:
+        shape = tuple(block.conv.weight.shape)
+        block.conv.weight.copy_(he_normal(shape, math.prod(shape[1:]), generator))
+        cast(Tensor, block.conv.bias).zero_()
+    network.head.weight.copy_(he_normal((len(TAGS), CHANNELS), CHANNELS, generator))
+    network.head.bias.zero_()
+    sounds = (synthetic_segment(i, SEGMENT.samples, MEL.sample_rate) for i in range(16))
+    return weights_of(network, calibrate(network, sounds))
+
+
+@torch.no_grad()
+def read_keras1(path: Path) -> Weights:
+    """Read the authors' hdf5 file; population statistics are added when its sha256 is known.
+
+    Theano convolves where torch correlates, so kernels are flipped in both axes.
+    """
+    try:
+        import h5py  # an extra: needed once, afterwards the cached safetensors file is read
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{path}: reading the authors' hdf5 file needs h5py: pip install 'mirfeat[msd]'"
+        ) from error
+    network = Choi2017()
+    try:
+        with h5py.File(path, "r") as file:
+            group: Any = file["ConvBNEluDr"]
+            for number, block in enumerate(network.blocks, start=1):
+                kernel = np.array(group[f"convolution2d_{number}_W"])
+                _copy(block.conv.weight, kernel[:, :, ::-1, ::-1])
+                norm = f"batchnormalization_{number}"
+                _copy(cast(Tensor, block.conv.bias), group[f"convolution2d_{number}_b"])
+                _copy(block.norm.weight, group[f"{norm}_gamma"])
+                _copy(block.norm.bias, group[f"{norm}_beta"])
+            _copy(network.head.weight, np.transpose(file["dense_1/dense_1_W"]))
+            _copy(network.head.bias, file["dense_1/dense_1_b"])
+    except (KeyError, OSError, RuntimeError) as error:
+        raise CheckpointMismatchError(
+            f"{path}: not the choi2017 weight file of the authors "
+            f"(weights_layer4_theano.hdf5): {error}"
+        ) from error
+    reference = apply_population(network, sha256_of(path))
+    return weights_of(network, reference)
+
+
+def _copy(target: Tensor, values: Any) -> None:
+    target.copy_(torch.from_numpy(np.array(values, dtype=np.float32, order="C")))
+
+
+def apply_population(network: Choi2017, sha256: str) -> float | None:
+    """Set the shipped population statistics if they belong to this weight file; dB reference."""
+    text = resources.files("mirfeat").joinpath("weights/choi2017-msd.statistics.json").read_text()
+    record = json.loads(text)
+    if record["checkpoint_sha256"] != sha256:
+        return None
+    for block, statistics in zip(network.blocks, record["layers"], strict=True):
+        _copy(cast(Tensor, block.norm.running_mean), statistics["mean"])
+        _copy(cast(Tensor, block.norm.running_var), statistics["variance"])
+    return float(record["db_reference"])
+
+
+PAPER = Paper(
+    citation="K. Choi, G. Fazekas, M. Sandler, K. Cho: Transfer learning for music classification "
+    "and regression tasks. ISMIR 2017.",
+    url="https://arxiv.org/abs/1703.09179",
+    bibtex="""@inproceedings{choi2017transfer,
+  title = {Transfer learning for music classification and regression tasks},
+  author = {Choi, Keunwoo and Fazekas, Gy{\\"o}rgy and Sandler, Mark and Cho, Kyunghyun},
+  booktitle = {18th International Society for Music Information Retrieval Conference},
+  year = {2017}
+}""",
+)
+
+MEL = MelSpec(
+    sample_rate=12_000,
+    channels=1,
+    n_fft=512,
+    hop_samples=256,
+    n_mels=96,
+    fmax_hz=6000.0,
+    scaling=DecibelScale("checkpoint"),
+)
+
+SEGMENT = SegmentSpec(
+    samples=348_000,
+    hop_samples=348_000,
+    min_samples=512,
+    short="tile",
+    # One segment's first map is 17 MB: larger ones leave the heap and cost more in page faults
+    # than batching saves (benchmarks/network.py).
+    batch_cpu=1,
+    batch_gpu=64,
+)
+
+MSD = Checkpoint(
+    name="msd",
+    location="https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/"
+    "e1f83c389ff32ce48551f916414ae869cbe7f6e6/weights_transfer/weights_layer4_theano.hdf5",
+    sha256="caf89f811415691fbb245be7eef394b9cebd787d7e3f78e29695972141cf2a08",
+    size_bytes=1_329_264,
+    reader="choi2017-hdf5",
+    licence="none stated by the authors: downloaded for your own use, not redistributed",
+    training_data="201 680 clips of the Million Song Dataset with 50 last.fm tags",
+    note="batch-norm statistics and dB reference are mirfeat's, from openly licensed music",
+)
+
+SPECS = (
+    ExtractorSpec(
+        name="choi2017",
+        version=1,
+        summary="5-layer tagging convnet, features from any layers",
+        paper=PAPER,
+        mel=MEL,
+        segment=SEGMENT,
+        paper_statistics=("mean",),
+        build=build,
+        initialise=initialise,
+        options={"layers": "12345", "batch_norm": "population"},
+        checkpoints=(MSD,),
+        formats=(ForeignFormat("choi2017-hdf5", b"\x89HDF\r\n\x1a\n", read_keras1),),
+    ),
+)

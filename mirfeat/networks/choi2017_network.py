@@ -1,0 +1,198 @@
+"""The convnet of Choi et al. 2017 as modules: to train, and to take features from.
+
+Paper: sections 2.1, 2.2, figure 1. It prints pool sizes (2,4)(4,4)(4,5)(2,4)(4,4), which belong to
+an STFT-input variant; the published weights fit the ones below.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mirfeat.networks.blocks import Rows
+from mirfeat.networks.population import folded
+
+CHANNELS = 32
+POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
+# Keras 1's value, with which the published weights were trained.
+NORM_EPSILON = 1e-3
+# The 50 most frequent last.fm tags of the Million Song Dataset, in the order of the head.
+TAGS = tuple(
+    [
+        "rock",
+        "pop",
+        "alternative",
+        "indie",
+        "electronic",
+        "female vocalists",
+        "dance",
+        "00s",
+        "alternative rock",
+        "jazz",
+        "beautiful",
+        "metal",
+        "chillout",
+        "male vocalists",
+        "classic rock",
+        "soul",
+        "indie rock",
+        "Mellow",
+        "electronica",
+        "80s",
+        "folk",
+        "90s",
+        "chill",
+        "instrumental",
+        "punk",
+        "oldies",
+        "blues",
+        "hard rock",
+        "ambient",
+        "acoustic",
+        "experimental",
+        "female vocalist",
+        "guitar",
+        "Hip-Hop",
+        "70s",
+        "party",
+        "country",
+        "easy listening",
+        "sexy",
+        "catchy",
+        "funk",
+        "electro",
+        "heavy metal",
+        "Progressive rock",
+        "60s",
+        "rnb",
+        "indie pop",
+        "sad",
+        "House",
+        "happy",
+    ]
+)
+
+
+class ConvLayer(nn.Module):
+    """Convolution 3x3, batch norm, ELU, max-pool: the block of the paper, in its literal order.
+
+    Shape: [B, C, F, T] -> [B, 32, F // pool[0], T // pool[1]].
+    """
+
+    def __init__(self, channels: int, pool: tuple[int, int]) -> None:
+        """Block for images of that many channels."""
+        super().__init__()
+        self.conv = nn.Conv2d(channels, CHANNELS, 3, padding=1)
+        self.norm = nn.BatchNorm2d(CHANNELS, eps=NORM_EPSILON)
+        self.pool = pool
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Pooled output of the block."""
+        return F.max_pool2d(F.elu(self.norm(self.conv(image))), self.pool)
+
+
+class Choi2017(nn.Module):
+    """The convnet with its tagging head, as it is trained and as checkpoints hold it.
+
+    Shape: [B, 1, 96, 1360] -> logits of the tags [B, 50].
+    """
+
+    def __init__(self) -> None:
+        """Layers with torch's initialisation; a checkpoint or :func:`initialise` fills them."""
+        super().__init__()
+        widths = (1, *[CHANNELS] * len(POOLS))
+        self.layers = nn.ModuleList(map(ConvLayer, widths, POOLS))
+        self.head = nn.Linear(CHANNELS, len(TAGS))
+
+    @property
+    def blocks(self) -> list[ConvLayer]:
+        """The layers, typed."""
+        return [cast(ConvLayer, layer) for layer in self.layers]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the tags."""
+        for block in self.blocks:
+            image = block(image)
+        logits: Tensor = self.head(image.flatten(1))
+        return logits
+
+
+class LayerTaps(nn.Module):
+    """Features of chosen layers in one pass that stops at the deepest of them.
+
+    Shape: [B, 1, F, T] -> mean and variance over each layer's map, [B, 32 * len(layers)].
+    Subclasses say how a block is computed.
+    """
+
+    tag_names = TAGS
+
+    def __init__(self, trained: Choi2017, layers: str) -> None:
+        """Features of ``layers``, for example "135", in that order."""
+        super().__init__()
+        self.taps = [int(layer) - 1 for layer in layers]
+        self.head = trained.head
+        self.block_sizes = {f"layer{layer}": CHANNELS for layer in layers}
+
+    def block(self, index: int, image: Tensor) -> Tensor:
+        """Pooled output of the block with this index, from 0."""
+        raise NotImplementedError
+
+    def forward(self, image: Tensor) -> Rows:
+        """Rows of scaled mel images."""
+        means, variances = {}, {}
+        for index in range(max(self.taps) + 1):
+            image = self.block(index, image)
+            if index in self.taps:
+                # Ten times as fast as torch.var_mean on channels-last maps.
+                mean = image.mean((2, 3), keepdim=True)
+                means[index] = mean.flatten(1)
+                variances[index] = (image - mean).square().mean((2, 3))
+        mean = torch.cat([means[tap] for tap in self.taps], dim=1)
+        return mean, torch.cat([variances[tap] for tap in self.taps], dim=1)
+
+    def tag_probabilities(self, image: Tensor) -> Tensor:
+        """Probability of each tag, [B, 50]."""
+        for index in range(len(POOLS)):
+            image = self.block(index, image)
+        probabilities: Tensor = self.head(image.flatten(1)).sigmoid()
+        return probabilities
+
+
+class FrozenTaps(LayerTaps):
+    """Frozen batch norm, folded into the convolutions.
+
+    ELU is increasing, so pooling first gives the same and leaves 8 to 20 times less to ELU.
+    Channels-last, since a convolution of one input channel is slow otherwise.
+    """
+
+    def __init__(self, trained: Choi2017, layers: str) -> None:
+        """Fold the statistics of ``trained``."""
+        super().__init__(trained, layers)
+        for index, block in enumerate(trained.blocks):
+            kernel, bias = folded(block.conv, block.norm)
+            self.register_buffer(f"kernel{index}", kernel.to(memory_format=torch.channels_last))
+            self.register_buffer(f"bias{index}", bias)
+
+    def block(self, index: int, image: Tensor) -> Tensor:
+        """Convolution, pooling, ELU."""
+        kernel, bias = self.get_buffer(f"kernel{index}"), self.get_buffer(f"bias{index}")
+        return F.elu(F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index]))
+
+
+class ClipTaps(LayerTaps):
+    """Batch norm by the statistics of the clip itself: the authors' script, one clip a batch."""
+
+    def __init__(self, trained: Choi2017, layers: str) -> None:
+        """Use the convolutions of ``trained``, not its statistics."""
+        super().__init__(trained, layers)
+        self.trained = trained
+
+    def block(self, index: int, image: Tensor) -> Tensor:
+        """Convolution, normalisation over the clip's own map, ELU, pooling."""
+        block = self.trained.blocks[index]
+        weight, bias = block.norm.weight, block.norm.bias
+        maps = F.instance_norm(block.conv(image), weight=weight, bias=bias, eps=NORM_EPSILON)
+        return F.max_pool2d(F.elu(maps), POOLS[index])

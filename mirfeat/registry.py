@@ -1,0 +1,47 @@
+"""Every extractor by name: an explicit table, loud about mistakes."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+
+from mirfeat.errors import ConfigError, UnknownExtractorError
+from mirfeat.networks import choi2017, mfcc
+from mirfeat.spec import ExtractorSpec
+
+_SPECS: dict[str, ExtractorSpec] = {}
+
+
+def register(spec: ExtractorSpec) -> None:
+    """Add an extractor; for third parties too.
+
+    Raises:
+        ConfigError: the name is taken, or has characters that mean something else.
+    """
+    if spec.name in _SPECS:
+        raise ConfigError(f"an extractor named {spec.name!r} is registered already.")
+    if not spec.name or set(spec.name) & set("+.*?[]/ "):
+        raise ConfigError(f"{spec.name!r} is no extractor name: letters, digits and '-' only.")
+    _SPECS[spec.name] = spec
+
+
+def get_spec(name: str) -> ExtractorSpec:
+    """The record of one extractor.
+
+    Raises:
+        UnknownExtractorError: with the nearest names.
+    """
+    if name in _SPECS:
+        return _SPECS[name]
+    near = difflib.get_close_matches(name, _SPECS, n=2)
+    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownExtractorError(f"unknown extractor {name!r}.{guess} All names: mirfeat list")
+
+
+def list_extractors(pattern: str = "*") -> tuple[str, ...]:
+    """Names that match a shell-style pattern, for example ``kim2019-*``."""
+    return tuple(name for name in _SPECS if fnmatch.fnmatch(name, pattern))
+
+
+for _spec in (*choi2017.SPECS, *mfcc.SPECS):
+    register(_spec)

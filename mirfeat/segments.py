@@ -1,0 +1,98 @@
+"""A clip as segments of fixed length, the unit of batching.
+
+Segments start at 0, hop, 2·hop, … and hold real audio only. When at least half a hop is left
+uncovered, one more segment ends at the end of the clip and weighs what it adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirfeat.errors import AudioTooShortError
+from mirfeat.spec import SegmentSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One stretch of audio.
+
+    ``audio`` is float32 [C, N] at the extractor's rate; ``start`` and ``end`` are the samples of
+    the clip it stands for (a tiled segment is longer than that); ``weight`` is at most 1.
+    """
+
+    audio: np.ndarray
+    start: int
+    end: int
+    weight: float
+
+
+class Segmenter:
+    """Cut a stream of blocks into segments; memory is one segment, one hop and one block."""
+
+    def __init__(
+        self, spec: SegmentSpec, sample_rate: int, name: str, *, refuse_short: bool
+    ) -> None:
+        """Cut as ``spec`` says; with ``refuse_short`` a clip below one segment is an error."""
+        self._spec, self._rate, self._name = spec, sample_rate, name
+        self._refuse_short = refuse_short
+        self._kept: np.ndarray | None = None
+        self._kept_start = self._next_start = self._total = self._covered = 0
+        self.note: str | None = None
+
+    def push(self, block: np.ndarray) -> Iterator[Segment]:
+        """Take the next block [C, n] and yield the segments that it completes."""
+        self._total += block.shape[1]
+        self._kept = block if self._kept is None else np.concatenate([self._kept, block], axis=1)
+        while self._total - self._next_start >= self._spec.samples:
+            yield self._cut(self._next_start, 1.0)
+            self._covered = self._next_start + self._spec.samples
+            # The tail may reach back to the start of this segment, not further.
+            self._drop_before(self._next_start)
+            self._next_start += self._spec.hop_samples
+
+    def finish(self) -> Iterator[Segment]:
+        """Yield the tail, or the only segment of a short clip, after the last block.
+
+        Raises:
+            AudioTooShortError: below the extractor's minimum, or short where that is refused.
+        """
+        if self._total < self._spec.samples:
+            yield self._short_clip()
+            return
+        uncovered = self._total - self._covered
+        if 2 * uncovered >= self._spec.hop_samples:
+            start = self._total - self._spec.samples
+            yield self._cut(start, uncovered / self._spec.hop_samples)
+
+    def _cut(self, start: int, weight: float) -> Segment:
+        assert self._kept is not None
+        first = start - self._kept_start
+        audio = self._kept[:, first : first + self._spec.samples]
+        return Segment(np.ascontiguousarray(audio), start, start + self._spec.samples, weight)
+
+    def _drop_before(self, start: int) -> None:
+        assert self._kept is not None
+        self._kept = self._kept[:, start - self._kept_start :]
+        self._kept_start = start
+
+    def _short_clip(self) -> Segment:
+        seconds = self._total / self._rate
+        minimum = self._spec.samples if self._refuse_short else self._spec.min_samples
+        if self._kept is None or self._total < minimum:
+            hint = " short='tile' would repeat it." if self._refuse_short else ""
+            raise AudioTooShortError(
+                f"{self._name}: {seconds:.4g} s, this extractor takes {minimum / self._rate:.4g} s "
+                f"or more.{hint}"
+            )
+        if self._spec.short == "keep":
+            audio = self._kept
+            if (missing := self._spec.pad_samples - self._total) > 0:
+                audio = np.pad(audio, ((0, 0), (0, missing)))
+        else:
+            self.note = f"tiled from {seconds:.3g} s"
+            audio = np.tile(self._kept, -(-self._spec.samples // self._total))
+            audio = audio[:, : self._spec.samples]
+        return Segment(np.ascontiguousarray(audio), 0, self._total, 1.0)

@@ -1,0 +1,229 @@
+"""Files of a store: how rows are written and read back, one class a format.
+
+A row is a :class:`Row`; every file appears whole or not at all. Table formats hold many rows a
+file, the others one file a clip and an index beside them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from mirfeat.errors import MissingPackageError, StoreError
+from mirfeat.files import replacing
+
+Format = Literal["csv", "parquet", "npz", "npy"]
+FORMATS: tuple[Format, ...] = ("csv", "parquet", "npz", "npy")
+_FACTS = ("id", "seconds", "rows", "notes", "size", "mtime_ns")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One clip as stored. ``vector`` is float32 (dimension,); size and mtime are the file's.
+
+    ``arrays`` holds the rows of the clip where an embedding was asked for.
+    """
+
+    id: str
+    seconds: float
+    rows: int
+    notes: str
+    size: int
+    mtime_ns: int
+    vector: np.ndarray
+    arrays: Mapping[str, np.ndarray] | None = None
+
+    def facts(self) -> list[Any]:
+        """Everything but the vector, as columns."""
+        return [self.id, self.seconds, self.rows, self.notes, self.size, self.mtime_ns]
+
+
+Seen: TypeAlias = tuple[str, tuple[int, int]]
+"""Id of a clip, and (size, mtime_ns) of the file it was made from."""
+
+
+class Shards(Protocol):
+    """What a format must offer."""
+
+    suffix: str
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        """Write one file of rows."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Row]:
+        """Rows of one file, in order."""
+        ...
+
+    def seen(self, path: Path) -> Iterator[Seen]:
+        """Which clips one file holds, without their vectors."""
+        ...
+
+
+class CsvShards:
+    """Comma-separated values, UTF-8, one column a feature, shortest exact float32 text."""
+
+    suffix = ".csv"
+
+    def __init__(self, feature_names: Sequence[str]) -> None:
+        """Columns are the facts, then ``feature_names``."""
+        self._header = [*_FACTS, *feature_names]
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        """Write one file of rows."""
+        write_csv(path, self._header, ([*row.facts(), *map(str, row.vector)] for row in rows))
+
+    def read(self, path: Path) -> Iterator[Row]:
+        """Rows of one file, in order."""
+        count = len(_FACTS)
+        for cells in read_csv(path, self._header):
+            vector = np.array(cells[count:], dtype=np.float32)
+            yield _row(cells[:count], vector)
+
+    def seen(self, path: Path) -> Iterator[Seen]:
+        """Which clips one file holds, without their vectors."""
+        yield from map(_seen, read_csv(path, self._header))
+
+
+class ParquetShards:
+    """Parquet with the vector as a fixed-size list of float32 (extra ``mirfeat[parquet]``)."""
+
+    suffix = ".parquet"
+
+    def __init__(self, dimension: int) -> None:
+        """Vectors of ``dimension`` numbers."""
+        try:
+            import pyarrow as pa  # an extra: large, and only this format needs it
+            import pyarrow.parquet as pq
+        except ImportError as error:
+            raise MissingPackageError(
+                "parquet needs pyarrow: pip install 'mirfeat[parquet]'"
+            ) from error
+        self._pa: Any = pa
+        self._pq: Any = pq
+        types = (pa.string(), pa.float64(), pa.int64(), pa.string(), pa.int64(), pa.int64())
+        fields = [*zip(_FACTS, types, strict=True), ("vector", pa.list_(pa.float32(), dimension))]
+        self._schema = pa.schema(fields)
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        """Write one file of rows."""
+        rows = list(rows)
+        columns = list(zip(*(row.facts() for row in rows), strict=True))
+        arrays = [
+            self._pa.array(column, type=field.type)
+            for column, field in zip(columns, self._schema, strict=False)
+        ]
+        flat = self._pa.array(np.concatenate([row.vector for row in rows]))
+        size = len(rows[0].vector)
+        arrays.append(self._pa.FixedSizeListArray.from_arrays(flat, size))
+        table = self._pa.Table.from_arrays(arrays, schema=self._schema)
+        with replacing(path) as temporary:
+            self._pq.write_table(table, temporary)
+
+    def read(self, path: Path) -> Iterator[Row]:
+        """Rows of one file, in order."""
+        try:
+            table = self._pq.read_table(path, schema=self._schema)
+        except (OSError, ValueError, self._pa.ArrowException) as error:
+            raise StoreError(f"{path}: not a shard of this store: {error}") from error
+        vectors = table["vector"].combine_chunks().flatten().to_numpy()
+        vectors = vectors.reshape(len(table), -1)
+        for facts, vector in zip(table.select(_FACTS).to_pylist(), vectors, strict=True):
+            yield Row(**facts, vector=vector)
+
+    def seen(self, path: Path) -> Iterator[Seen]:
+        """Which clips one file holds, without their vectors."""
+        table = self._pq.read_table(path, columns=["id", "size", "mtime_ns"])
+        for id, size, mtime_ns in zip(*table.to_pydict().values(), strict=True):
+            yield id, (size, mtime_ns)
+
+
+class ClipFiles:
+    """One ``.npz`` or ``.npy`` a clip at ``<id>.npz``, and an index of csv shards.
+
+    npz holds ``vector``, or with an embedding its arrays; npy the bare vector or values.
+    """
+
+    suffix = ".csv"
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        """Clip files below ``folder``."""
+        self._folder, self._kind = folder, kind
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        """Write the clips' files, then the index, so that the index never promises too much."""
+        rows = list(rows)
+        for row in rows:
+            with replacing(self._path(row.id)) as temporary, temporary.open("wb") as file:
+                arrays = row.arrays or {"vector": row.vector}
+                if self._kind == "npz":
+                    np.savez(file, **arrays)  # type: ignore[arg-type]
+                else:
+                    np.save(file, arrays.get("values", row.vector))
+        write_csv(path, _FACTS, (row.facts() for row in rows))
+
+    def read(self, path: Path) -> Iterator[Row]:
+        """Rows of one index file; a clip whose file is gone is left out."""
+        for cells in read_csv(path, _FACTS):
+            if (clip := self._path(cells[0])).exists():
+                yield _row(cells, self._vector(clip))
+
+    def seen(self, path: Path) -> Iterator[Seen]:
+        """Which clips one index lists and the folder has."""
+        for cells in read_csv(path, _FACTS):
+            if self._path(cells[0]).exists():
+                yield _seen(cells)
+
+    def delete(self, path: Path) -> None:
+        """Delete the clips' files that one index lists."""
+        for cells in read_csv(path, _FACTS):
+            self._path(cells[0]).unlink(missing_ok=True)
+
+    def _path(self, id: str) -> Path:
+        return self._folder / f"{id}.{self._kind}"
+
+    def _vector(self, path: Path) -> np.ndarray:
+        data = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            return data
+        with data:
+            vector: np.ndarray = data["vector"] if "vector" in data else data["values"]
+        return vector
+
+
+def write_csv(path: Path, header: Sequence[str], lines: Any) -> None:
+    """Write a csv file, whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)
+
+
+def read_csv(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
+    """Lines of a csv file that must have exactly this header.
+
+    Raises:
+        StoreError: another header.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        if next(reader, None) != list(header):
+            raise StoreError(f"{path}: the columns are not those of this store.")
+        yield from reader
+
+
+def _row(cells: Sequence[str], vector: np.ndarray) -> Row:
+    id, seconds, rows, notes, size, mtime_ns = cells
+    return Row(id, float(seconds), int(rows), notes, int(size), int(mtime_ns), vector)
+
+
+def _seen(cells: Sequence[str]) -> Seen:
+    return cells[0], (int(cells[4]), int(cells[5]))

@@ -1,0 +1,194 @@
+"""One loaded network with its settings: what an extractor is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from mirfeat import __version__
+from mirfeat.errors import OptionError
+from mirfeat.features import check_statistics
+from mirfeat.networks.blocks import Model
+from mirfeat.pipeline import Part
+from mirfeat.spec import ExtractorSpec, Provenance
+from mirfeat.weight_sources import load_weights
+
+_LIBRARIES = ("torch", "numpy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """Options that every extractor takes; None means the extractor's own value."""
+
+    checkpoint: Any = None
+    statistics: Sequence[str] = ("mean", "std")
+    hop_seconds: float | None = None
+    max_seconds: float | None = None
+    short: str = "tile"
+    device: Any = "auto"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A network on its device with everything that decides its vector."""
+
+    part: Part
+    model: Model
+    statistics: tuple[str, ...]
+    provenance: Provenance
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """Record of the extractor."""
+        return self.part.spec
+
+    @property
+    def segment_seconds(self) -> float:
+        """Length of a segment."""
+        return self.part.segment.samples / self.spec.mel.sample_rate
+
+    @property
+    def hop_seconds(self) -> float:
+        """Distance between the starts of segments."""
+        return self.part.segment.hop_samples / self.spec.mel.sample_rate
+
+    @property
+    def min_seconds(self) -> float:
+        """Shortest clip that is taken."""
+        segment = self.part.segment
+        samples = segment.samples if self.part.refuse_short else segment.min_samples
+        return samples / self.spec.mel.sample_rate
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """Names of the numbers of a row: ``choi2017.layer3.07``."""
+        return tuple(
+            f"{self.spec.name}.{block}.{index:0{max(2, len(str(size - 1)))}d}"
+            for block, size in self.model.block_sizes.items()
+            for index in range(size)
+        )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the vector's numbers, all means, then all stds: ``choi2017.layer3.07.std``."""
+        return tuple(f"{name}.{kind}" for kind in self.statistics for name in self.row_names)
+
+    def __repr__(self) -> str:
+        """Name with checkpoint and the options that are not at their defaults."""
+        defaults: dict[str, Any] = {"short": "tile", "max_seconds": None, **self.spec.options}
+        defaults["statistics"] = ("mean", "std")
+        defaults["hop_seconds"] = self.spec.segment.hop_samples / self.spec.mel.sample_rate
+        shown = {k: v for k, v in self.provenance.options.items() if v != defaults.get(k)}
+        if self.provenance.checkpoint_name is not None:
+            shown["checkpoint"] = self.provenance.checkpoint_name
+        return f"{self.spec.name}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+
+def load_unit(spec: ExtractorSpec, options: Mapping[str, Any], settings: Settings) -> Unit:
+    """Load the network of ``spec``; ``options`` are the ones of its own.
+
+    Raises:
+        OptionError: a value that this extractor does not take.
+        CheckpointError: the weights cannot be had or do not fit.
+    """
+    statistics = _statistics(spec, settings.statistics)
+    segment, device = _segment(spec, settings), pick_device(settings.device)
+    options = {**spec.options, **options}
+    weights = load_weights(spec, settings.checkpoint)
+    model = spec.build(weights, options).to(device)
+    batch = segment.batch_gpu if device.type == "cuda" else segment.batch_cpu
+    part = Part(
+        spec=spec,
+        segment=segment,
+        run=model,
+        row_size=sum(model.block_sizes.values()),
+        device=device,
+        batch_size=settings.batch_size or batch,
+        refuse_short=settings.short == "error",
+    )
+    decisive = {
+        **options,
+        "statistics": statistics,
+        "hop_seconds": segment.hop_samples / spec.mel.sample_rate,
+        "max_seconds": settings.max_seconds,
+        "short": settings.short,
+    }
+    provenance = Provenance(
+        extractor=spec.name,
+        spec_version=spec.version,
+        options=decisive,
+        checkpoint_name=weights.name if weights else None,
+        checkpoint_sha256=weights.sha256 if weights else None,
+        mirfeat_version=__version__,
+        library_versions={name: metadata.version(name) for name in _LIBRARIES},
+        device=str(device),
+    )
+    return Unit(part, model, statistics, provenance)
+
+
+def provenance_of(units: Sequence[Unit]) -> Provenance:
+    """Record of one unit, or of several whose vectors are concatenated."""
+    records = tuple(unit.provenance for unit in units)
+    if len(records) == 1:
+        return records[0]
+    return replace(
+        records[0],
+        extractor="+".join(record.extractor for record in records),
+        spec_version=0,
+        options={},
+        checkpoint_name=None,
+        checkpoint_sha256=None,
+        parts=records,
+    )
+
+
+def pick_device(device: Any) -> torch.device:
+    """``auto`` is CUDA where there is a device, else the CPU; anything else is taken as it is.
+
+    Raises:
+        OptionError: torch does not know or does not have it.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise OptionError(f"device={device!r} is not to be had here: {error}") from error
+    return chosen
+
+
+def _statistics(spec: ExtractorSpec, wanted: Sequence[str]) -> tuple[str, ...]:
+    if wanted != "paper":
+        return check_statistics(wanted)
+    if not spec.paper_statistics:
+        raise OptionError(
+            f"statistics='paper': the paper of {spec.name} made no vector of a clip; use embed()."
+        )
+    return spec.paper_statistics
+
+
+def _segment(spec: ExtractorSpec, settings: Settings) -> Any:
+    segment, rate = spec.segment, spec.mel.sample_rate
+    if settings.short not in ("tile", "error"):
+        raise OptionError(f"short={settings.short!r}: it is 'tile' or 'error'.")
+    if settings.batch_size is not None and settings.batch_size < 1:
+        raise OptionError(f"batch_size={settings.batch_size}: it is 1 or more segments.")
+    if settings.max_seconds is not None and not settings.max_seconds > 0:
+        raise OptionError(
+            f"max_seconds={settings.max_seconds}: it is more than 0, or None for all."
+        )
+    if settings.hop_seconds is None:
+        return segment
+    hop = round(settings.hop_seconds * rate)
+    if not 1 <= hop <= segment.samples:
+        raise OptionError(
+            f"hop_seconds={settings.hop_seconds}: {spec.name} has segments of "
+            f"{segment.samples / rate:g} s, and hops are more than 0 and at most that."
+        )
+    return replace(segment, hop_samples=hop)
