@@ -84,8 +84,7 @@ class ArrayReader:
         """Read at most ``max_seconds`` of ``audio``."""
         self.name, self.sample_rate = audio.name, int(audio.sample_rate)
         self.channels = audio.samples.shape[0]
-        limit = limit_samples(max_seconds, self.sample_rate)
-        self._samples = audio.samples[:, : int(min(limit, audio.samples.shape[1]))]
+        self._samples = audio.samples[:, : limit_samples(max_seconds, self.sample_rate)]
 
     def blocks(self) -> Blocks:
         """Blocks of about ten seconds as float32 [C, n]."""

@@ -1,8 +1,8 @@
 """Checkpoint files: safetensors with one JSON record in the header.
 
 The record, under the key ``mirfeat``, holds what the reader of a weight file wants to know
-(extractor, licence, training data, labels, …) and a hash of the tensors, so that a flipped byte
-is found before it becomes a feature.
+(extractor, licence, training data, labels, …). Beside it stands a hash of record and tensors, so
+that a flipped byte is found before it becomes a feature.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirfeat.errors import CheckpointMismatchError, ChecksumError
 from mirfeat.files import replacing, sha256_of
 
 FORMAT = 1
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Weights:
     """Tensors of a checkpoint with what is known of them.
 
     ``name`` is what the user asked for; ``sha256`` is that of the published or given file, or of
-    the tensors themselves where there is no file.
+    the recipe of random weights.
     """
 
     tensors: Mapping[str, Tensor]
@@ -42,11 +43,12 @@ class Weights:
 def write(path: Path, weights: Weights) -> None:
     """Write a checkpoint; the file appears whole or not at all."""
     tensors = {key: value.contiguous() for key, value in weights.tensors.items()}
-    record = {**weights.metadata, "format": FORMAT, "tensors_sha256": digest(tensors)}
-    if weights.sha256:
-        record["source_sha256"] = weights.sha256
+    record = {**weights.metadata, "format": FORMAT, "source_sha256": weights.sha256}
+    text = json.dumps(record)
+    header = {"mirfeat": text, "mirfeat_sha256": _seal(text, tensors)}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"mirfeat": json.dumps(record)})
+        # Not save_file: it puts a new file, readable by its owner alone, in place of this one.
+        temporary.write_bytes(save(tensors, header))
 
 
 def read(path: Path) -> Weights:
@@ -54,7 +56,7 @@ def read(path: Path) -> Weights:
 
     Raises:
         CheckpointMismatchError: not a safetensors file, or one of somebody else.
-        ChecksumError: the tensors are not those that were written.
+        ChecksumError: record or tensors are not those that were written.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -69,16 +71,25 @@ def read(path: Path) -> Weights:
             f"{path}: a safetensors file without mirfeat's metadata. Use a checkpoint that mirfeat "
             "wrote."
         )
-    metadata = json.loads(header["mirfeat"])
-    if metadata.get("tensors_sha256") != (found := digest(tensors)):
+    if (found := _seal(header["mirfeat"], tensors)) != (said := header.get("mirfeat_sha256")):
         raise ChecksumError(
-            f"{path}: the tensors hash to {found[:12]}…, the file says "
-            f"{str(metadata.get('tensors_sha256'))[:12]}…. It is damaged: delete it and fetch it "
-            "again."
+            f"{path}: sha256 of the contents is {found}, the file says {said}. It is damaged: "
+            "take another copy."
         )
-    sha256 = metadata.get("source_sha256") or sha256_of(path)
-    tensors = {key: tensor.float() for key, tensor in tensors.items()}
+    metadata = json.loads(header["mirfeat"])
+    if (version := metadata.pop("format")) != FORMAT:
+        raise CheckpointMismatchError(
+            f"{path}: checkpoint format {version}, this mirfeat reads {FORMAT}."
+        )
+    sha256 = metadata.pop("source_sha256") or sha256_of(path)
+    tensors = {
+        key: tensor.float() if tensor.dtype in _HALF else tensor for key, tensor in tensors.items()
+    }
     return Weights(tensors, metadata, str(path), sha256)
+
+
+def _seal(record: str, tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(f"{digest(tensors)} {record}".encode()).hexdigest()
 
 
 def fill(modules: Mapping[str, nn.Module], weights: Weights, unused: Sequence[str] = ()) -> None:
@@ -117,5 +128,6 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     for key in sorted(tensors):
         tensor = tensors[key]
         hasher.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
-        hasher.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        values = tensor.detach().cpu().contiguous().flatten()
+        hasher.update(values.view(torch.uint8).numpy().tobytes())
     return hasher.hexdigest()

@@ -6,9 +6,10 @@ decoded fails: a feature of part of a file looks right and is not.
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import numpy as np
 import soundfile
 
 from mirfeat.errors import DecodeError, EmptyAudioError, MissingPackageError
-from mirfeat.mpeg import unannounced_samples
+from mirfeat.mpeg import after_id3, unannounced_samples
 
 Blocks = Iterator[np.ndarray]
 
@@ -29,10 +30,19 @@ _LOSSY_TOLERANCE_SECONDS, _LOSSY_TOLERANCE_SHARE = 0.5, 0.05
 _LOSSY = {"MP3", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
 # Containers count encoder delay and padding in their durations, in their various ways.
 _CONTAINER_TOLERANCE_SECONDS = 0.5
-# What libsndfile logs when a chunk announces more bytes than the file has (wav, aiff, au, w64).
-_SHORTER_THAN_ANNOUNCED = re.compile(r"(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)")
-# Encoders that write to a pipe cannot know the length and announce (nearly) 2 or 4 GiB.
-_UNKNOWN_LENGTH_BYTES = 0x7FFF0000
+# What libsndfile logs when a chunk announces more bytes than the file has (wav, aiff, au, svx; of
+# w64 the whole file), or more frames (rf64; the frames found come first).
+_FEWER_BYTES = re.compile(r"(?:data|SSND|Data Size|BODY|riff)\s*: (\d+) \(should be (\d+)\)")
+_FEWER_FRAMES = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+# Encoders that write to a pipe cannot know the length and announce just under 2 or 4 GiB ...
+_UNKNOWN_BYTES = (range((1 << 31) - 65536, (1 << 31) + 1), range((1 << 32) - 65536, 1 << 32))
+# ... or, in FLAC, nothing, which libsndfile reports so.
+_UNKNOWN_FRAMES = (1 << 63) - 1
+# The last page of an Ogg file says that it is the last, and pages have checksums.
+_OGG_IS_CUT = ("lacks an end-of-stream bit", "Junk after the last page")
+_OGG_IS_DAMAGED = "Corrupted bitstream"
+# Beyond these a header is nonsense.
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
 
 
 class Reader(Protocol):
@@ -78,20 +88,17 @@ def _open(path: Path, max_seconds: float | None) -> Reader:
         raise DecodeError(f"{path}: is a directory. Give its files, or use 'mirfeat extract DIR'.")
     with path.open("rb") as file:
         head = file.read(64)
+        # Raw AAC may have a tag in front as well.
+        file.seek(after_id3(head))
+        behind_tag = file.read(64)
     if not head:
         raise EmptyAudioError(f"{path}: the file has 0 bytes.")
-    if container := _container(head):
+    if container := _container(behind_tag):
         return AvReader(path, max_seconds, f"{container}, which libsndfile does not read")
     reader = SoundFileReader(path, max_seconds)
-    if reader.estimated and reader.wants_all:
-        counted = unannounced_samples(path)
-        if counted is not None and counted > reader.frames + reader.tolerance:
-            reader.close()
-            share = (
-                f"{reader.frames / reader.sample_rate:.1f} of {counted / reader.sample_rate:.1f} s"
-            )
-            why = f"an MP3 without a length header, of which libsndfile would read {share}"
-            return AvReader(path, max_seconds, why)
+    if missed := reader.missed():
+        reader.close()
+        return AvReader(path, max_seconds, missed)
     return reader
 
 
@@ -113,9 +120,25 @@ def block_samples(sample_rate: float, channels: int) -> int:
     return max(1, min(int(BLOCK_SECONDS * sample_rate), _BLOCK_VALUES // channels))
 
 
-def limit_samples(max_seconds: float | None, sample_rate: float) -> float:
-    """Samples per channel in ``max_seconds``; infinite for None."""
-    return math.inf if max_seconds is None else math.ceil(max_seconds * sample_rate - 1e-6)
+def limit_samples(max_seconds: float | None, sample_rate: float) -> int:
+    """Samples per channel in ``max_seconds``; the largest number for None."""
+    return sys.maxsize if max_seconds is None else math.ceil(max_seconds * sample_rate - 1e-6)
+
+
+def _damaged(reader: Reader, done: int, total: float | None, reason: str) -> DecodeError:
+    """The error for a clip that ends after ``done`` samples; ``total`` seconds if known."""
+    of = "" if total is None else f" of about {total:.1f} s"
+    return DecodeError(
+        f"{reader.name}: decoding stopped at {done / reader.sample_rate:.1f} s{of} ({reason}). "
+        "The file is damaged; no feature was made."
+    )
+
+
+def _check_rate(reader: Reader) -> None:
+    if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
+        raise DecodeError(
+            f"{reader.name}: its header says {reader.sample_rate} Hz, which is not audio."
+        )
 
 
 class SoundFileReader:
@@ -124,71 +147,100 @@ class SoundFileReader:
     def __init__(self, path: Path, max_seconds: float | None) -> None:
         """Open the file and check what its header announces."""
         self.name = str(path)
-        self._handle = self._open(path)
-        self.sample_rate: int = self._handle.samplerate
-        self.channels: int = self._handle.channels
-        self.frames: int = self._handle.frames
-        self.estimated = self._handle.format == "MP3"
-        lossy = bool({self._handle.format, self._handle.subtype} & _LOSSY)
-        allowed = _LOSSY_TOLERANCE_SECONDS * self.sample_rate
-        self.tolerance = min(allowed, _LOSSY_TOLERANCE_SHARE * self.frames) if lossy else 0.0
-        limit = limit_samples(max_seconds, self.sample_rate)
-        self.wants_all = limit > self.frames
-        self._wanted = int(min(limit, self.frames))
-        self._check_header()
-
-    def _open(self, path: Path) -> soundfile.SoundFile:
-        # A descriptor instead of the name: libsndfile would let the ending decide on raw formats.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # Opened here, for two reasons. Given the name, libsndfile would let its ending decide on
+        # raw formats. And a descriptor that libsndfile closes when it refuses a file may by then
+        # be another thread's.
+        self._file = path.open("rb", buffering=0)
         try:
-            return soundfile.SoundFile(descriptor, closefd=True)
+            self._handle = soundfile.SoundFile(self._file.fileno(), closefd=False)
         except soundfile.SoundFileError as error:
-            os.close(descriptor)
+            self._file.close()
             raise DecodeError(
                 f"{path}: not a readable audio file (libsndfile: {_reason(error)})."
             ) from error
-
-    def _check_header(self) -> None:
+        self.sample_rate: int = self._handle.samplerate
+        self.channels: int = self._handle.channels
+        self._frames: int = self._handle.frames
+        # libsndfile guesses the length of an MP3 that does not announce it, too long or too short.
+        counted = unannounced_samples(path) if self._handle.format == "MP3" else None
+        self._expected = self._frames if counted is None else counted
+        lossy = bool({self._handle.format, self._handle.subtype} & _LOSSY)
+        allowed = _LOSSY_TOLERANCE_SECONDS * self.sample_rate
+        self._tolerance = min(allowed, _LOSSY_TOLERANCE_SHARE * self._frames) if lossy else 0.0
+        self._limit = limit_samples(max_seconds, self.sample_rate)
         try:
-            if self.frames == 0:
-                raise EmptyAudioError(f"{self.name}: a header, but no samples.")
-            for match in _SHORTER_THAN_ANNOUNCED.finditer(self._handle.extra_info):
-                announced, found = map(int, match.groups())
-                if found < announced < _UNKNOWN_LENGTH_BYTES and self.wants_all:
-                    raise DecodeError(
-                        f"{self.name}: the header announces {announced} bytes of audio, the file "
-                        f"has {found}. It is truncated; no feature was made."
-                    )
+            self._check_header()
         except BaseException:
             self.close()
             raise
 
+    def missed(self) -> str | None:
+        """What this file is if libsndfile cannot read all that is wanted of it."""
+        if self._frames == _UNKNOWN_FRAMES:
+            return "FLAC of unannounced length, which libsndfile does not read to its end"
+        if self._limit > self._frames and self._expected > self._frames + self._tolerance:
+            guess, real = self._frames / self.sample_rate, self._expected / self.sample_rate
+            share = f"{guess:.1f} of {real:.1f} s"
+            return f"an MP3 without a length header, of which libsndfile would read {share}"
+        return None
+
+    def _check_header(self) -> None:
+        if self._frames == 0:
+            raise EmptyAudioError(f"{self.name}: a header, but no samples.")
+        _check_rate(self)
+        if self._limit <= self._frames:
+            return
+        log = self._handle.extra_info
+        fewer = [(int(m[1]), int(m[2]), "bytes") for m in _FEWER_BYTES.finditer(log)]
+        fewer += [(int(m[2]), int(m[1]), "frames") for m in _FEWER_FRAMES.finditer(log)]
+        for announced, found, unit in fewer:
+            if found < announced and not any(announced in unknown for unknown in _UNKNOWN_BYTES):
+                raise DecodeError(
+                    f"{self.name}: the header announces {announced} {unit} of audio, the file "
+                    f"has {found}. It is truncated; no feature was made."
+                )
+        if all(line in log for line in _OGG_IS_CUT):
+            raise DecodeError(
+                f"{self.name}: an Ogg stream without an end after "
+                f"{self._frames / self.sample_rate:.1f} s. It is truncated; no feature was made."
+            )
+
     def blocks(self) -> Blocks:
         """Decode block by block; DecodeError where the file is damaged."""
         size, done = block_samples(self.sample_rate, self.channels), 0
-        while done < self._wanted:
-            count = min(size, self._wanted - done)
+        wanted = min(self._limit, self._frames)
+        seconds = self._expected / self.sample_rate
+        while done < wanted:
             try:
-                block = self._handle.read(count, dtype="float32", always_2d=True)
+                block = self._handle.read(
+                    min(size, wanted - done), dtype="float32", always_2d=True
+                )
             except soundfile.SoundFileError as error:
-                raise self._damaged(done, _reason(error)) from error
+                reason = f"libsndfile: {_reason(error)}"
+                raise _damaged(self, self._position(done), seconds, reason) from error
             if len(block) == 0:
                 break
             done += len(block)
             yield block.T
-        if done < self._wanted - self.tolerance:
-            raise self._damaged(done, "the stream ends there")
+        if done < min(wanted, self._expected) - self._tolerance:
+            raise _damaged(self, done, seconds, "the stream ends there")
+        if self._handle.format == "OGG" and _OGG_IS_DAMAGED in self._handle.extra_info:
+            raise DecodeError(
+                f"{self.name}: parts of the Ogg stream fail their checksums. "
+                "The file is damaged; no feature was made."
+            )
 
-    def _damaged(self, done: int, reason: str) -> DecodeError:
-        return DecodeError(
-            f"{self.name}: decoding stopped at {done / self.sample_rate:.1f} s of about "
-            f"{self.frames / self.sample_rate:.1f} s (libsndfile: {reason}). "
-            "The file is damaged; no feature was made."
-        )
+    def _position(self, done: int) -> int:
+        """Where decoding stopped inside the block that starts at ``done``."""
+        try:
+            return max(done, int(self._handle.tell()))
+        except soundfile.SoundFileError:
+            return done
 
     def close(self) -> None:
         """Release the file."""
         self._handle.close()
+        self._file.close()
 
 
 def _reason(error: soundfile.SoundFileError) -> str:
@@ -199,74 +251,92 @@ def _reason(error: soundfile.SoundFileError) -> str:
 class AvReader:
     """m4a, aac, wma, webm … through PyAV (FFmpeg's libraries)."""
 
-    def __init__(self, path: Path, max_seconds: float | None, reason: str) -> None:
-        """Open the first audio stream; ``reason`` says what libsndfile cannot do here."""
+    def __init__(self, path: Path, max_seconds: float | None, kind: str) -> None:
+        """Open the first audio stream; ``kind`` says what this is that libsndfile cannot read."""
         try:
             import av  # an extra: FFmpeg is large, and only these containers need it
         except ImportError as error:
             raise MissingPackageError(
-                f"{path}: is {reason}. It needs PyAV: pip install 'mirfeat[av]'"
+                f"{path}: is {kind}. It needs PyAV: pip install 'mirfeat[av]'"
             ) from error
         self.name = str(path)
         self._av: Any = av
         try:
-            self._handle = av.open(str(path))
+            # FFmpeg takes "01: Intro.m4a" for an address, and tags come in any encoding.
+            self._handle = av.open(str(path.absolute()), metadata_errors="replace")
         except av.FFmpegError as error:
             raise DecodeError(f"{path}: not decodable (FFmpeg: {error.strerror}).") from error
-        if not self._handle.streams.audio:
+        try:
+            self._start(max_seconds)
+        except BaseException:
             self.close()
-            raise DecodeError(f"{path}: there is no audio in this file.")
+            raise
+
+    def _start(self, max_seconds: float | None) -> None:
+        if not self._handle.streams.audio:
+            raise DecodeError(f"{self.name}: there is no audio in this file.")
         self._stream = self._handle.streams.audio[0]
-        self.sample_rate: int = self._stream.codec_context.sample_rate
-        self.channels: int = self._stream.codec_context.channels
+        self.sample_rate: int = self._stream.codec_context.sample_rate or 0
+        self._decoded = self._decode()
+        self._done = 0
+        self._first = next(self._decoded, None)
+        if self._first is None:
+            raise EmptyAudioError(f"{self.name}: a header, but no samples.")
+        self.channels = len(self._first)
+        _check_rate(self)
         self._limit = limit_samples(max_seconds, self.sample_rate)
 
     def blocks(self) -> Blocks:
         """Decode frame by frame, gathered to blocks of about ten seconds."""
-        size = block_samples(self.sample_rate, self.channels)
+        size, held = block_samples(self.sample_rate, self.channels), 0
         waiting: list[np.ndarray] = []
-        held = done = 0
-        for frame in self._frames():
-            part = (
-                frame
-                if done + frame.shape[1] <= self._limit
-                else frame[:, : int(self._limit) - done]
-            )
-            waiting.append(part)
-            held += part.shape[1]
-            done += part.shape[1]
-            if held >= size or done >= self._limit:
+        for frame in itertools.chain([self._first], self._decoded):
+            waiting.append(frame[:, : self._limit - self._done])
+            held += waiting[-1].shape[1]
+            self._done += waiting[-1].shape[1]
+            if held >= size:
                 yield np.concatenate(waiting, axis=1)
                 waiting, held = [], 0
-            if done >= self._limit:
-                return
-        if waiting:
+            if self._done == self._limit:
+                break
+        else:
+            self._check_length()
+        if held:
             yield np.concatenate(waiting, axis=1)
-        self._check_length(done)
 
-    def _frames(self) -> Blocks:
-        planar = self._av.AudioResampler(format="fltp")
+    def _decode(self) -> Blocks:
+        planar, first = self._av.AudioResampler(format="fltp"), None
         try:
-            for decoded in self._handle.decode(self._stream):
-                for frame in planar.resample(decoded):
-                    yield frame.to_ndarray()
+            for frame in self._handle.decode(self._stream):
+                # The header of an AAC stream may say half the rate that its frames have.
+                self.sample_rate = frame.sample_rate
+                kind = (frame.sample_rate, frame.layout.name)
+                first = first or kind
+                if kind != first:
+                    raise self._damaged(f"{first} becomes {kind} there")
+                for part in planar.resample(frame):
+                    yield part.to_ndarray()
         except self._av.FFmpegError as error:
-            raise DecodeError(
-                f"{self.name}: decoding failed (FFmpeg: {error.strerror}). "
-                "The file is damaged; no feature was made."
-            ) from error
+            raise self._damaged(f"FFmpeg: {error.strerror}") from error
 
-    def _check_length(self, done: int) -> None:
-        # Only these containers state a duration; elsewhere FFmpeg estimates it from the bit rate.
-        stated = self._handle.format.name.startswith(("mov", "asf"))
-        if not stated or self._stream.duration is None or self._stream.time_base is None:
-            return
-        announced = float(self._stream.duration * self._stream.time_base)
-        if done / self.sample_rate < announced - _CONTAINER_TOLERANCE_SECONDS:
-            raise DecodeError(
-                f"{self.name}: decoding stopped at {done / self.sample_rate:.1f} s of "
-                f"{announced:.1f} s. The file is damaged; no feature was made."
-            )
+    def _announced_seconds(self) -> float | None:
+        """What the container states; elsewhere FFmpeg estimates from the bit rate."""
+        kind, stream = self._handle.format.name, self._stream
+        if kind.startswith(("mov", "asf")) and stream.duration is not None:
+            return float(stream.duration * stream.time_base)
+        # Matroska has one duration for all its streams; FFmpeg's estimate is the stream's.
+        alone = len(self._handle.streams) == 1 and stream.duration is None
+        if kind.startswith("matroska") and alone and self._handle.duration is not None:
+            return float(self._handle.duration / self._av.time_base)
+        return None
+
+    def _check_length(self) -> None:
+        announced = self._announced_seconds() or 0.0
+        if self._done / self.sample_rate < announced - _CONTAINER_TOLERANCE_SECONDS:
+            raise self._damaged("the stream ends there")
+
+    def _damaged(self, reason: str) -> DecodeError:
+        return _damaged(self, self._done, self._announced_seconds(), reason)
 
     def close(self) -> None:
         """Release the file."""

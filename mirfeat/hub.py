@@ -12,18 +12,20 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import platformdirs
 
-from mirfeat.errors import CheckpointUnavailableError, ChecksumError
+from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
 from mirfeat.files import replacing, sha256_of
 from mirfeat.spec import Checkpoint
 
 logger = logging.getLogger("mirfeat")
 
 TRIES = 3
+PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 16
 
@@ -31,7 +33,9 @@ _CHUNK_BYTES = 1 << 16
 def cache_folder() -> Path:
     """``MIRFEAT_CACHE``, or mirfeat's folder among the user's caches. Not created here."""
     chosen = os.environ.get("MIRFEAT_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("mirfeat", False))
+    return (
+        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("mirfeat", False))
+    )
 
 
 def offline() -> bool:
@@ -49,13 +53,34 @@ def fetch(checkpoint: Checkpoint) -> Path:
     """Verified local copy of a published file, downloaded unless it is in the cache folder.
 
     Raises:
-        CheckpointUnavailableError: not cached, and offline or not to be had.
+        CheckpointUnavailableError: not cached, and offline, not to be had or not to be stored.
         ChecksumError: the bytes are not the published ones.
     """
     target = cache_folder() / checkpoint.filename
-    if target.exists():
-        _check(target, checkpoint, f"{target}: ", "Delete the file to have it fetched again.")
-        return target
+    try:
+        if target.exists():
+            _check(target, checkpoint, f"{target}: ", "Delete the file to have it fetched again.")
+        else:
+            _store(checkpoint, target)
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointUnavailableError(
+            f"{target} cannot be used: {error.strerror or error}. The environment variable "
+            "MIRFEAT_CACHE names another cache folder."
+        ) from error
+    return target
+
+
+def by_hand(checkpoint: Checkpoint) -> str:
+    """What to do without a network."""
+    return (
+        f"Fetch {checkpoint.location} elsewhere and put it into {cache_folder()} as "
+        f"{checkpoint.filename}, or run 'mirfeat download' there and copy that folder."
+    )
+
+
+def _store(checkpoint: Checkpoint, target: Path) -> None:
     if offline():
         raise CheckpointUnavailableError(
             f"checkpoint {checkpoint.name!r} is not cached and HF_HUB_OFFLINE is set. "
@@ -70,15 +95,6 @@ def fetch(checkpoint: Checkpoint) -> Path:
             f"{checkpoint.location}: ",
             "The download was deleted; the file may have changed at its source.",
         )
-    return target
-
-
-def by_hand(checkpoint: Checkpoint) -> str:
-    """What to do without a network."""
-    return (
-        f"Fetch {checkpoint.location} elsewhere and put it into {cache_folder()} as "
-        f"{checkpoint.filename}, or run 'mirfeat download' there and copy that folder."
-    )
 
 
 def _check(path: Path, checkpoint: Checkpoint, where: str, advice: str) -> None:
@@ -89,38 +105,68 @@ def _check(path: Path, checkpoint: Checkpoint, where: str, advice: str) -> None:
         )
 
 
+class _BrokenOffError(Exception):
+    """A try to download failed; ``final``: the next one would fail in the same way."""
+
+    def __init__(self, problem: str, final: bool = False) -> None:
+        super().__init__(problem)
+        self.final = final
+
+
 def _download(checkpoint: Checkpoint, temporary: Path) -> None:
     """Write the file, going on where the last try broke off."""
-    problem = ""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(2.0 ** (attempt - 1) / 2)
-        try:
-            _append(checkpoint.location, temporary)
-        except urllib.error.HTTPError as error:
-            problem = f"HTTP {error.code} {error.reason}"
-            if error.code < 500 and error.code != 429:
-                break  # trying again does not make a missing file appear
-            continue
-        except (OSError, http.client.HTTPException) as error:
-            problem = f"{getattr(error, 'reason', None) or error}"
-            continue
-        size = temporary.stat().st_size
-        if size >= checkpoint.size_bytes:
-            return
-        problem = f"{size} of {checkpoint.size_bytes} bytes came"
-    raise CheckpointUnavailableError(
-        f"checkpoint {checkpoint.name!r} could not be downloaded: {problem}. " + by_hand(checkpoint)
-    )
+    with temporary.open("wb") as file:
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(PAUSE_SECONDS * 2.0 ** (attempt - 1))
+            problem, final = "the connection was closed", False
+            try:
+                for start, chunk in _chunks(checkpoint, file.tell()):
+                    file.seek(start)
+                    file.truncate()
+                    file.write(chunk)
+                    if file.tell() > checkpoint.size_bytes:
+                        raise _other_size(checkpoint, f"more than {checkpoint.size_bytes}")
+            except _BrokenOffError as error:
+                problem, final = str(error), error.final
+            if file.tell() == checkpoint.size_bytes:
+                return
+            if final:
+                break
+        raise CheckpointUnavailableError(
+            f"checkpoint {checkpoint.name!r} could not be downloaded: {problem} "
+            f"({file.tell()} of {checkpoint.size_bytes} bytes came). " + by_hand(checkpoint)
+        )
 
 
-def _append(address: str, path: Path) -> None:
-    """Fetch what ``path`` does not have yet."""
-    have = path.stat().st_size
-    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        # 200 instead of 206: the server sends everything again.
-        mode = "ab" if response.status == 206 else "wb"
-        with path.open(mode) as file:
+def _chunks(checkpoint: Checkpoint, have: int) -> Iterator[tuple[int, bytes]]:
+    """What comes after the first ``have`` bytes, in pieces, each with its place in the file.
+
+    Errors of the network become :class:`_BrokenOffError`; whoever writes the pieces sees those of
+    the disk as they are.
+    """
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(checkpoint.location, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            # 200 instead of 206: the server sends everything again.
+            start = have if response.status == 206 else 0
+            if response.length is not None and start + response.length != checkpoint.size_bytes:
+                raise _other_size(checkpoint, start + response.length)
             while chunk := response.read(_CHUNK_BYTES):
-                file.write(chunk)
+                yield start, chunk
+                start += len(chunk)
+    except urllib.error.HTTPError as error:
+        error.close()
+        # Trying again does not make a missing file appear.
+        final = error.code < 500 and error.code not in (408, 429)
+        raise _BrokenOffError(f"HTTP {error.code} {error.reason}", final) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from error
+
+
+def _other_size(checkpoint: Checkpoint, found: int | str) -> ChecksumError:
+    return ChecksumError(
+        f"{checkpoint.location}: the server has {found} bytes, expected {checkpoint.size_bytes}. "
+        "Nothing was kept; the file may have changed at its source, or a proxy answered for it."
+    )

@@ -17,7 +17,10 @@ _LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 
 
 def unannounced_samples(path: Path) -> int | None:
-    """Samples per channel in an MP3 whose length no header announces; None if one does."""
+    """Samples per channel in an MP3 whose length no header announces.
+
+    None if a header does announce it, or if there is no layer III frame.
+    """
     if path.stat().st_size == 0:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -25,7 +28,7 @@ def unannounced_samples(path: Path) -> int | None:
 
 
 def _count_samples(data: mmap.mmap) -> int | None:
-    position, total = _after_id3(data), 0
+    position, total = after_id3(data[:10]), 0
     while (position := data.find(b"\xff", position)) >= 0:
         frame = _frame(data[position : position + 4])
         if frame is None:
@@ -37,12 +40,12 @@ def _count_samples(data: mmap.mmap) -> int | None:
             return None
         position += size
         total += samples
-    return total
+    return total or None
 
 
-def _after_id3(data: mmap.mmap) -> int:
+def after_id3(head: bytes) -> int:
     """Start of the audio behind an ID3v2 tag, whose pictures may hold look-alike frames."""
-    header = data[:10]
+    header = head[:10]
     if header[:3] != b"ID3" or len(header) < 10:
         return 0
     size = 0

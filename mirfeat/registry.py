@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 
 from mirfeat.errors import ConfigError, UnknownExtractorError
 from mirfeat.networks import choi2017, mfcc
@@ -20,7 +21,7 @@ def register(spec: ExtractorSpec) -> None:
     """
     if spec.name in _SPECS:
         raise ConfigError(f"an extractor named {spec.name!r} is registered already.")
-    if not spec.name or set(spec.name) & set("+.*?[]/ "):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", spec.name):
         raise ConfigError(f"{spec.name!r} is no extractor name: letters, digits and '-' only.")
     _SPECS[spec.name] = spec
 
@@ -33,14 +34,14 @@ def get_spec(name: str) -> ExtractorSpec:
     """
     if name in _SPECS:
         return _SPECS[name]
-    near = difflib.get_close_matches(name, _SPECS, n=2)
+    near = difflib.get_close_matches(name.lower(), _SPECS, n=2)
     guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise UnknownExtractorError(f"unknown extractor {name!r}.{guess} All names: mirfeat list")
 
 
 def list_extractors(pattern: str = "*") -> tuple[str, ...]:
     """Names that match a shell-style pattern, for example ``kim2019-*``."""
-    return tuple(name for name in _SPECS if fnmatch.fnmatch(name, pattern))
+    return tuple(name for name in _SPECS if fnmatch.fnmatchcase(name, pattern))
 
 
 for _spec in (*choi2017.SPECS, *mfcc.SPECS):

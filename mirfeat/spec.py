@@ -163,17 +163,24 @@ class Provenance:
     COMPARED = ("extractor", "spec_version", "options", "checkpoint_sha256")
 
     def differences(self, other: Provenance) -> list[str]:
-        """One line for each field in which two ways of making features differ."""
+        """One line for each field or option in which two ways of making features differ."""
+        ours, others = self._compared(), other._compared()
         lines = [
-            f"{name}: {mine!r} here, {theirs!r} there"
-            for name in self.COMPARED
-            if (mine := _plain(getattr(self, name))) != (theirs := _plain(getattr(other, name)))
+            f"{name}: {ours.get(name)!r} here, {others.get(name)!r} there"
+            for name in {**ours, **others}
+            if ours.get(name) != others.get(name)
         ]
         for mine_part, their_part in zip(self.parts, other.parts, strict=False):
             lines += [
                 f"{mine_part.extractor}: {line}" for line in mine_part.differences(their_part)
             ]
         return lines
+
+    def _compared(self) -> dict[str, Any]:
+        """What decides the numbers, flat: the options stand beside the other fields."""
+        record = {name: _plain(getattr(self, name)) for name in self.COMPARED}
+        options = record.pop("options")
+        return {**record, **options, "parts": len(self.parts)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from dataclasses import replace
@@ -10,7 +11,12 @@ from pathlib import Path
 from mirfeat import checkpoint as files
 from mirfeat import hub
 from mirfeat.checkpoint import Weights
-from mirfeat.errors import CheckpointMismatchError, CheckpointUnavailableError, OptionError
+from mirfeat.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    CheckpointUnavailableError,
+    OptionError,
+)
 from mirfeat.files import sha256_of
 from mirfeat.spec import Checkpoint, ExtractorSpec
 
@@ -20,24 +26,41 @@ logger = logging.getLogger("mirfeat")
 def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None) -> Weights | None:
     """Weights of an extractor; None for one that has none.
 
+    A path object is always the path of a file, a string only where no checkpoint has that name.
+
     Raises:
-        OptionError: this extractor has no weights, or the name means nothing.
+        OptionError: this extractor has no weights, or the value means nothing.
         CheckpointError: the weights cannot be had or do not belong to this extractor.
     """
     if spec.initialise is None:
         if checkpoint is not None:
             raise OptionError(f"{spec.name} has no weights and takes no checkpoint={checkpoint!r}.")
         return None
-    name = os.fspath(checkpoint) if checkpoint is not None else "open"
+    if checkpoint is None:
+        checkpoint = "open"
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
+    weights = _named(spec, checkpoint) if isinstance(checkpoint, str) else None
+    weights = weights or _file(spec, Path(checkpoint))
+    return replace(weights, name=os.fspath(checkpoint))
+
+
+def _named(spec: ExtractorSpec, name: str) -> Weights | None:
     if name == "open":
-        return replace(_open(spec), name=name)
-    if name.split(":")[0] == "random":
-        weights = spec.initialise(_seed(name))
-        return replace(weights, name=name, sha256=files.digest(weights.tensors))
+        return _open(spec)
+    kind, colon, seed = name.partition(":")
+    if kind == "random":
+        assert spec.initialise is not None
+        number = _seed(name, seed if colon else "0")
+        # Not of the tensors: statistics calibrated at load differ in the last digits between
+        # processors, and runs on several machines are still the same run.
+        recipe = f"{spec.name} {spec.version} random {number}"
+        identity = hashlib.sha256(recipe.encode()).hexdigest()
+        return replace(spec.initialise(number), sha256=identity)
     for published in spec.checkpoints:
         if published.name == name:
-            return replace(_published(spec, published), name=name)
-    return replace(_file(spec, Path(name)), name=name)
+            return _published(spec, published)
+    return None
 
 
 def _open(spec: ExtractorSpec) -> Weights:
@@ -45,23 +68,20 @@ def _open(spec: ExtractorSpec) -> Weights:
     if path is None:
         raise CheckpointUnavailableError(
             f"{spec.name}: this version of mirfeat ships no open weights for it. "
-            f"Choose one of {', '.join(map(repr, _choices(spec)))}, or the path of a file."
+            f"checkpoint= also takes {_others(spec)} or the path of a file."
         )
-    return _checked(spec, files.read(path))
+    return _read(spec, path)
 
 
-def _choices(spec: ExtractorSpec) -> list[str]:
-    return [
-        *(f"checkpoint={published.name}" for published in spec.checkpoints),
-        "checkpoint=random",
-    ]
+def _others(spec: ExtractorSpec) -> str:
+    """Names that ``checkpoint=`` takes besides "open"."""
+    return ", ".join(repr(name) for name in [*(c.name for c in spec.checkpoints), "random"])
 
 
-def _seed(name: str) -> int:
-    text = name.partition(":")[2] or "0"
-    if not (text.isdecimal() and text.isascii()):
+def _seed(name: str, seed: str) -> int:
+    if not (seed.isdecimal() and seed.isascii()):
         raise OptionError(f"checkpoint={name!r}: the seed is a whole number, as in 'random:7'.")
-    return int(text)
+    return int(seed)
 
 
 def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
@@ -70,8 +90,8 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
     converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
-    if converted.exists():
-        return _checked(spec, files.read(converted))
+    if (weights := _converted(spec, published, converted)) is not None:
+        return weights
     source = hub.fetch(published)
     logger.warning(
         "%s %r: licence %s; trained on %s",
@@ -80,9 +100,29 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
         published.licence,
         published.training_data,
     )
-    weights = replace(_foreign(spec, source), sha256=published.sha256)
-    files.write(converted, weights)
+    weights = replace(_read(spec, source), sha256=published.sha256)
+    try:
+        files.write(converted, weights)
+    except OSError as error:
+        # A full disk, or a cache folder that an administrator filled and others only read.
+        logger.warning("%s: not kept, next time it is converted again: %s", converted, error)
     return weights
+
+
+def _converted(spec: ExtractorSpec, published: Checkpoint, path: Path) -> Weights | None:
+    """The conversion in the cache folder, if it is there, whole, and made from this very file."""
+    if not os.path.isfile(path):
+        return None
+    try:
+        weights = _read(spec, path)
+        if weights.sha256 == published.sha256:
+            return weights
+        problem = f"made from sha256 {weights.sha256}"
+    except CheckpointError as error:
+        problem = str(error)
+    # Nothing of the user's is lost: the file is mirfeat's own, and its source is verified.
+    logger.warning("the cached %s is of no use and is made again (%s)", path.name, problem)
+    return None
 
 
 def _file(spec: ExtractorSpec, path: Path) -> Weights:
@@ -90,32 +130,30 @@ def _file(spec: ExtractorSpec, path: Path) -> Weights:
         path = path / f"{spec.name}.safetensors"
     if not path.is_file():
         raise CheckpointUnavailableError(
-            f"checkpoint {str(path)!r} is neither a file nor one of "
-            f"{', '.join(map(repr, ['open', *_choices(spec)]))}."
+            f"checkpoint {str(path)!r} is neither a file nor 'open' nor one of {_others(spec)}."
         )
-    with path.open("rb") as file:
-        start = file.read(16)
-    if any(start.startswith(form.signature) for form in spec.formats):
-        return replace(_foreign(spec, path), sha256=sha256_of(path))
-    return _checked(spec, files.read(path))
+    return _read(spec, path)
 
 
-def _foreign(spec: ExtractorSpec, path: Path) -> Weights:
-    with path.open("rb") as file:
-        start = file.read(16)
+def _read(spec: ExtractorSpec, path: Path) -> Weights:
+    """Weights in a file of mirfeat's or of a form that this extractor has a reader for."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise CheckpointUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
     for form in spec.formats:
         if start.startswith(form.signature):
-            return form.read(path)
-    raise CheckpointMismatchError(
-        f"{path}: starts with {start[:8]!r}; {spec.name} reads safetensors and "
-        f"{', '.join(form.name for form in spec.formats)}."
-    )
-
-
-def _checked(spec: ExtractorSpec, weights: Weights) -> Weights:
-    made_for = weights.metadata.get("extractor")
-    if made_for != spec.name:
+            return replace(form.read(path), sha256=sha256_of(path))
+    # Eight bytes of length, then JSON.
+    if start[8:9] != b"{":
+        known = ", ".join(["mirfeat's safetensors files", *(form.name for form in spec.formats)])
         raise CheckpointMismatchError(
-            f"{weights.name}: a checkpoint for {made_for!r}, not for {spec.name!r}."
+            f"{path}: starts with {start[:8]!r}; {spec.name} reads {known}."
+        )
+    weights = files.read(path)
+    if (made_for := weights.metadata.get("extractor")) != spec.name:
+        raise CheckpointMismatchError(
+            f"{path}: a checkpoint for {made_for!r}, not for {spec.name!r}."
         )
     return weights

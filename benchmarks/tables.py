@@ -1,0 +1,79 @@
+"""What the benchmark scripts share: timing in turns, tables, and sounds to work on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+MUSIC = Path(__file__).parents[1] / "examples" / "music"
+
+
+def medians(tasks: Mapping[str, Callable[[], Any]], rounds: int = 15) -> dict[str, float]:
+    """Median seconds of each task. Tasks take turns, so that noise of the machine hits all."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for round_ in range(-2, rounds):  # two rounds to warm up
+        for name, task in tasks.items():
+            started = time.perf_counter()
+            task()
+            if round_ >= 0:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A Markdown table on stdout."""
+    print(f"\n### {title}\n")
+    print(f"| {' | '.join(header)} |")
+    print(f"|{'---|' * len(header)}")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+    sys.stdout.flush()
+
+
+def print_machine() -> None:
+    """What the numbers were measured on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(
+        f"{platform.system()} {platform.machine()}, {cores} cores, Python "
+        f"{platform.python_version()}, torch {torch.__version__} ({torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()})"
+    )
+
+
+def excerpt_loop(seconds: float, rate: int, channels: int = 2) -> np.ndarray:
+    """Real music, excerpts one after the other, float32 (N, channels)."""
+    parts, have = [], 0
+    paths = sorted(MUSIC.glob("*.opus"))
+    while have < seconds * 48_000:
+        samples, _ = soundfile.read(paths[len(parts) % len(paths)], dtype="float32")
+        parts.append(samples)
+        have += len(samples)
+    mono = np.concatenate(parts)[: round(seconds * 48_000)]
+    if rate != 48_000:
+        import soxr
+
+        mono = soxr.resample(mono, 48_000, rate)
+    # A slightly different right channel: equal ones would compress and decode too well.
+    other = 0.8 * mono + 0.2 * np.roll(mono, rate // 100)
+    return np.stack([mono, other][:channels], axis=1)
+
+
+def music_file(ending: str, seconds: float, rate: int = 44_100) -> Path:
+    """Temporary stereo file of real music; mp3 is at 192 kbit/s or so."""
+    path = Path(tempfile.mkdtemp()) / f"music.{ending}"
+    options: dict[str, Any] = {}
+    if ending == "mp3":
+        options = {"bitrate_mode": "CONSTANT", "compression_level": 0.45}
+    soundfile.write(path, excerpt_loop(seconds, rate), rate, **options)
+    return path

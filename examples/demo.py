@@ -1,0 +1,39 @@
+"""First steps: feature vectors of real music, on the screen and in a file.
+
+Runs without a network. With the authors' weights (``mirfeat download choi2017``) in the cache it
+also says what they hear.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import mirfeat
+
+MUSIC = Path(__file__).parent / "music"
+OUTPUT = Path("demo")
+
+
+def main() -> None:
+    np.set_printoptions(precision=3, suppress=True, threshold=8)
+    # No trained weights of the convnet are needed here: MFCCs have none, and an untrained convnet
+    # is a baseline of the paper.
+    extractor = mirfeat.load_extractor("choi2017+mfcc", checkpoint="random")
+    print(f"{extractor!r}\n")
+
+    song = MUSIC / "electronic_terminal.opus"
+    print(f"{song.name}: {extractor.extract_file(song)}\n")
+
+    paths = sorted(path for path in MUSIC.iterdir() if path.suffix in {".opus", ".ogg", ".mp3", ".flac"})
+    report = extractor.extract_to(OUTPUT, paths, overwrite=True)
+    table = mirfeat.load_features(OUTPUT)
+    for name, vector in zip(table.ids, table.values, strict=True):
+        print(f"{name:34}{vector}")
+    print(
+        f"\n{report.done} files, {report.audio_seconds:.0f} s of music in {report.wall_seconds:.1f} s. "
+        f"The {extractor.dimension} numbers of each are in {OUTPUT / 'features.csv'}."
+    )
+
+
+if __name__ == "__main__":
+    main()

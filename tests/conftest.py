@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache folder."""
+    monkeypatch.setenv("MIRFEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def music() -> Path:
+    """The excerpts that examples use."""
+    return REPOSITORY / "examples" / "music"
+
+
+@pytest.fixture(scope="session")
+def choi2017_data() -> Path:
+    """The authors' files and our independent computation with them."""
+    folder = REPOSITORY.parent / "shared" / "data" / "choi2017"
+    if not folder.is_dir():
+        pytest.skip("the authors' files (shared/data/choi2017) are not here")
+    return folder
