@@ -15,7 +15,7 @@ from mirfeat.networks import choi2017
 from mirfeat.weight_sources import load_weights
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests import slow_twins  # noqa: E402  (the twins live with the tests)
+from tests import slow_twins
 
 EXCERPTS = ("electronic_terminal.opus", "folk_tavern.opus", "metal_chaos_god.opus")
 

@@ -47,9 +47,9 @@ def choi2017_layers(image: np.ndarray, tensors: dict, clip_norm: bool) -> np.nda
     for index, (tall, wide) in enumerate(POOLS):
         prefix = f"network.layers.{index}"
         kernel = tensors[f"{prefix}.conv.weight"]
-        output = np.stack([
-            sum(correlate2d(maps[i], k[i], mode="same") for i in range(len(maps))) for k in kernel
-        ])
+        output = np.stack(
+            [sum(correlate2d(maps[i], k[i], mode="same") for i in range(len(maps))) for k in kernel]
+        )
         output += tensors[f"{prefix}.conv.bias"][:, None, None]
         if clip_norm:
             mean, variance = output.mean((1, 2)), output.var((1, 2))
