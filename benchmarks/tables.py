@@ -52,7 +52,8 @@ def print_machine() -> None:
 
 def excerpt_loop(seconds: float, rate: int, channels: int = 2) -> np.ndarray:
     """Real music, excerpts one after the other, float32 (N, channels)."""
-    parts, have = [], 0
+    parts: list[np.ndarray] = []
+    have = 0
     paths = sorted(MUSIC.glob("*.opus"))
     while have < seconds * 48_000:
         samples, _ = soundfile.read(paths[len(parts) % len(paths)], dtype="float32")
