@@ -550,15 +550,6 @@ def test_calibrate_hands_its_arguments_on_and_writes_the_result(
     assert asked == [(["a", "b"], "msd", 400, 0), (["a"], "x", 9, 2)]
 
 
-def test_calibrate_without_music_is_refused(run: Mirfeat, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    code, out, err = run(
-        *("calibrate", tmp_path / "empty", "-o", tmp_path / "x.json", "--checkpoint", "random")
-    )
-    assert (code, out) == (2, "")
-    assert "no audio files" in err
-
-
 def test_a_file_that_cannot_be_written_is_one_line(
     run: Mirfeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

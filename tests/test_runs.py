@@ -229,6 +229,14 @@ def test_one_item_in_place_of_a_list_is_refused(
     assert not (tmp_path / "feats").exists()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (99.9, "99.9 s"), (100, "1.7 min"), (5999, "100.0 min"), (6000, "1.7 h")],
+)
+def test_times_are_written_for_people(seconds: float, text: str) -> None:
+    assert runs.duration(seconds) == text
+
+
 def test_progress_is_shown_when_asked_for_and_silent_otherwise(
     clips: list[Path], mfcc: mirfeat.Extractor, capsys: pytest.CaptureFixture[str]
 ) -> None:
