@@ -134,7 +134,7 @@ class ExtractorSpec:
     paper_statistics: tuple[str, ...]
     build: Callable[[Weights | None, Mapping[str, Any]], Model]
     initialise: Callable[[int], Weights] | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     checkpoints: tuple[Checkpoint, ...] = ()
     formats: tuple[ForeignFormat, ...] = ()
 
