@@ -7,6 +7,7 @@ are (N,) or (C, N), channels first as in librosa.
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +18,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import soxr
 
-from mirfeat.decode import Blocks, Reader, block_samples, limit_samples, open_file
+from mirfeat.decode import open_file
 from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError
+from mirfeat.reader import (
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
+    Blocks,
+    Reader,
+    block_samples,
+    limit_samples,
+)
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
 MAX_CHANNELS = 32
-MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
 # Music as floats lies in [-1, 1], with some headroom; integers that were only cast lie far above.
 _MAX_PEAK = 10.0
 _SILENT_PEAK = 1e-6
@@ -194,10 +202,7 @@ class Converter:
 
 
 def _checked_rate(rate: Any, name: str) -> int:
-    try:
-        value = float(rate)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = float(rate) if isinstance(rate, numbers.Real) else math.nan
     if not (MIN_RATE_HZ <= value <= MAX_RATE_HZ and value == int(value)):
         raise AudioError(
             f"{name}: sample_rate={rate!r}. It is a whole number of Hz from {MIN_RATE_HZ} to "
@@ -209,7 +214,10 @@ def _checked_rate(rate: Any, name: str) -> int:
 def _as_channels(samples: Any, name: str) -> np.ndarray:
     """Array (C, N) of a supported type, from an array or CPU tensor (N,) or (C, N)."""
     if hasattr(samples, "detach"):
-        samples = samples.detach().cpu().numpy()
+        try:
+            samples = samples.detach().cpu().numpy()
+        except TypeError as error:  # bfloat16, sparse
+            raise AudioError(f"{name}: this tensor has no NumPy form: {error}") from error
     if not isinstance(samples, np.ndarray):
         raise AudioError(
             f"{name}: {type(samples).__name__} is not audio. Give a path, a NumPy array, a torch "

@@ -128,6 +128,6 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     for key in sorted(tensors):
         tensor = tensors[key]
         hasher.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
-        values = tensor.detach().cpu().contiguous().flatten()
+        values = tensor.cpu().contiguous().flatten()
         hasher.update(values.view(torch.uint8).numpy().tobytes())
     return hasher.hexdigest()

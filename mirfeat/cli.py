@@ -2,237 +2,182 @@
 
 Results go to stdout, everything else to stderr. Exit codes: 0 all done, 1 some files failed,
 2 usage, configuration or provenance, 3 checkpoint not to be had or bad, 4 every file failed,
-130 interrupted (a run into a folder goes on where it stopped).
+5 internal error, 130 interrupted (a run into a folder goes on where it stopped).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import sys
-import warnings
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mirfeat import __version__
 from mirfeat.errors import (
     AudioError,
     CheckpointError,
     ExtractionError,
     MirfeatError,
     MissingPackageError,
+    OptionError,
 )
+from mirfeat.parser import get_parser
 
-SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERRUPTED = 1, 2, 3, 4, 130
+SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
+# More failures than a screen holds are read in failures.csv.
+_SHOWN_FAILURES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    arguments = get_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files can hold what the terminal's encoding cannot.
+            stream.reconfigure(errors="backslashreplace")
+    parser = get_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
     _set_up_messages(arguments.verbose, arguments.quiet)
-    command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        code = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("mirfeat: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except MirfeatError as error:
+    except BrokenPipeError:
+        # Whoever read our output, `head` for one, has left. Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (MirfeatError, OSError) as error:
+        if arguments.verbose:
+            traceback.print_exc()
         print(f"mirfeat: {error}", file=sys.stderr)
         return _exit_code(error)
+    except Exception:
+        traceback.print_exc()
+        print("mirfeat: this is a bug in mirfeat; please report the lines above", file=sys.stderr)
+        return INTERNAL
+    return code
 
 
-def _exit_code(error: MirfeatError) -> int:
+def _exit_code(error: Exception) -> int:
     if isinstance(error, ExtractionError):
         return ALL_FAILED
     if isinstance(error, AudioError):
         return SOME_FAILED
-    return CHECKPOINT if isinstance(error, CheckpointError | MissingPackageError) else USAGE
-
-
-def get_parser() -> argparse.ArgumentParser:
-    """Parser of all commands."""
-    parser = argparse.ArgumentParser(prog="mirfeat", description="Feature vectors from music.")
-    parser.add_argument("--version", action="version", version=f"mirfeat {__version__}")
-
-    def show_help(_: argparse.Namespace) -> int:
-        parser.print_help()
-        return 0
-
-    parser.set_defaults(command=show_help, verbose=False, quiet=False)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
-        command.add_argument("-q", "--quiet", action="store_true", help="errors only")
-        command.add_argument("--json", action="store_true", help="results as JSON")
-        command.set_defaults(command=run)
-        return command
-
-    command = add("list", _list, "Names of all extractors with what they return.")
-    command.add_argument("pattern", nargs="?", default="*", help="shell-style, e.g. 'kim2019-*'")
-    command = add("info", _info, "Everything about one extractor.")
-    command.add_argument("name")
-    _add_extract(add("extract", _extract, "Feature vectors of files and folders."))
-    command = add("tags", _tags, "The most probable tags of a file.")
-    command.add_argument("files", nargs="+", metavar="FILE", type=Path)
-    command.add_argument("-m", "--extractor", default="choi2017")
-    command.add_argument("--top", type=int, default=10)
-    _add_loading(command)
-    command = add("download", _download, "Fill the cache folder for offline use.")
-    command.add_argument("names", nargs="+", metavar="NAME")
-    command.add_argument("--checkpoint", help="default: every published one")
-    command = add("calibrate", _calibrate, "Batch-norm statistics for choi2017 from your music.")
-    command.add_argument("music", nargs="+", help="folders or files; each an equal share")
-    command.add_argument("-o", "--output", type=Path, required=True, help=".safetensors or .json")
-    command.add_argument("--checkpoint", default="msd")
-    command.add_argument("--segments", type=int, default=400, help="of 29 s, in all")
-    command.add_argument("--seed", type=int, default=0)
-    return parser
-
-
-def _add_extract(command: Any) -> None:
-    command.add_argument("inputs", nargs="+", metavar="INPUT", help="file, folder or @list.txt")
-    command.add_argument("-m", "--extractor", required=True, help="see 'mirfeat list'")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    command.add_argument("--format", choices=("csv", "parquet", "npz", "npy"), default="csv")
-    command.add_argument("--embed", action="store_true", help="all rows of a clip (npz, npy)")
-    command.add_argument("--root", help="what ids are relative to; default: the common folder")
-    command.add_argument("--no-recursive", action="store_true", help="folders: top level only")
-    command.add_argument("--overwrite", action="store_true", help="discard what is in DIR")
-    command.add_argument("--on-error", choices=("record", "raise"), default="record")
-    command.add_argument("--workers", type=int, help="decoding threads")
-    _add_loading(command)
-
-
-def _add_loading(command: Any) -> None:
-    command.add_argument("--checkpoint", help="open, random[:SEED], a published one, or a file")
-    command.add_argument("--layers", help="choi2017, e.g. 135")
-    command.add_argument("--statistics", help="mean,std (default), mean, std or paper")
-    command.add_argument("--batch-norm", choices=("population", "clip"), help="choi2017")
-    command.add_argument("--hop-seconds", type=float)
-    command.add_argument("--max-seconds", type=float, help="use only the start of each clip")
-    command.add_argument("--short", choices=("tile", "error"), default="tile")
-    command.add_argument("--device", default="auto")
-    command.add_argument("--batch-size", type=int)
+    return CHECKPOINT if isinstance(error, CheckpointError) else USAGE
 
 
 def _load(arguments: argparse.Namespace) -> Any:
     from mirfeat.loading import load_extractor  # torch: not for --help
 
     names = ("checkpoint", "layers", "batch_norm", "hop_seconds", "max_seconds", "short", "device")
-    options = {name: getattr(arguments, name) for name in (*names, "batch_size")}
-    if arguments.statistics is not None:
-        chosen = arguments.statistics
+    options: dict[str, Any] = {
+        name: getattr(arguments, name, None) for name in (*names, "batch_size")
+    }
+    if (chosen := getattr(arguments, "statistics", None)) is not None:
         options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
     return load_extractor(arguments.extractor, **options)
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from mirfeat.describe import as_line, describe
     from mirfeat.registry import get_spec, list_extractors
 
-    specs = [get_spec(name) for name in list_extractors(arguments.pattern)]
+    records = [describe(get_spec(name)) for name in list_extractors(arguments.pattern)]
+    if not records:
+        raise OptionError(f"no extractor matches {arguments.pattern!r}. All names: mirfeat list")
+    width = max(len(record["name"]) for record in records)
     if arguments.json:
-        _print_json([_describe(spec) for spec in specs])
-        return 0
-    width = max((len(spec.name) for spec in specs), default=0)
-    for spec in specs:
-        rate, seconds = spec.mel.sample_rate, spec.segment.samples / spec.mel.sample_rate
-        print(f"{spec.name:{width}}  {rate:6d} Hz  {seconds:4.1f} s segments  {spec.summary}")
+        _print_json(records)
+    else:
+        print("\n".join(as_line(record, width) for record in records))
     return 0
 
 
 def _info(arguments: argparse.Namespace) -> int:
+    from mirfeat.describe import as_text, describe, describe_loaded
+    from mirfeat.loading import load_extractor
     from mirfeat.registry import get_spec
 
-    record = _describe(get_spec(arguments.name))
+    spec = get_spec(arguments.name)
+    record = describe(spec)
+    if arguments.checkpoint or not spec.has_weights:
+        with load_extractor(spec.name, checkpoint=arguments.checkpoint) as extractor:
+            record |= describe_loaded(extractor)
     if arguments.json:
         _print_json(record)
-        return 0
-    for key, value in record.items():
-        if key == "bibtex":
-            print(f"\n{value}")
-        elif isinstance(value, list):
-            print(f"{key}:")
-            for item in value:
-                print("\n".join(f"    {name}: {text}" for name, text in item.items()), end="\n\n")
-        else:
-            print(f"{key}: {value}")
+    else:
+        print(as_text(record))
     return 0
 
 
-def _describe(spec: Any) -> dict[str, Any]:
-    from mirfeat import hub
-
-    checkpoints = [{"name": "open", "in": "the package"}] if hub.packaged(spec.name) else []
-    checkpoints += [
-        {
-            "name": item.name,
-            "licence": item.licence,
-            "training_data": item.training_data,
-            "size_bytes": item.size_bytes,
-            "sha256": item.sha256,
-            "address": item.location,
-            "note": item.note,
-        }
-        for item in spec.checkpoints
-    ]
-    if spec.has_weights:
-        checkpoints.append({"name": "random[:SEED]", "note": "untrained"})
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "version": spec.version,
-        "sample_rate": spec.mel.sample_rate,
-        "channels": spec.mel.channels,
-        "segment_seconds": spec.segment.samples / spec.mel.sample_rate,
-        "hop_seconds": spec.segment.hop_samples / spec.mel.sample_rate,
-        "min_seconds": spec.segment.min_samples / spec.mel.sample_rate,
-        "options": ", ".join(f"{name}={value}" for name, value in spec.options.items()) or "none",
-        "paper": spec.paper.citation,
-        "url": spec.paper.url,
-        "checkpoints": checkpoints,
-        "bibtex": spec.paper.bibtex,
-    }
-
-
 def _extract(arguments: argparse.Namespace) -> int:
-    from mirfeat.collection import find_audio
+    from mirfeat.collection import survey
+    from mirfeat.store import check_format, is_store, read_failures
 
-    # Cheap checks before the network is loaded.
-    paths = find_audio(arguments.inputs, recursive=not arguments.no_recursive)
+    # What is cheap to check, before the network is loaded.
+    check_format(arguments.format, arguments.embed)
+    paths, folder = survey(arguments.inputs, recursive=not arguments.no_recursive)
+    root, output = arguments.root, arguments.output
+    if root is None and (arguments.overwrite or not is_store(output)):
+        # Not what the files share: ids should stay the same when a folder gets more of them.
+        root = folder
     with _load(arguments) as extractor:
-        report = extractor.extract_to(
-            arguments.output,
-            paths,
-            format=arguments.format,
-            embed=arguments.embed,
-            root=arguments.root,
-            overwrite=arguments.overwrite,
-            on_error=arguments.on_error,
-            workers=arguments.workers,
-            progress=False if arguments.quiet else None,
-        )
-        dimension = extractor.dimension
+        try:
+            report = extractor.extract_to(
+                output,
+                paths,
+                format=arguments.format,
+                embed=arguments.embed,
+                root=root,
+                overwrite=arguments.overwrite,
+                on_error=arguments.on_error,
+                workers=arguments.workers,
+                progress=False if arguments.quiet else None,
+            )
+        except KeyboardInterrupt:
+            print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
+            raise
+        except ExtractionError:
+            if arguments.json:
+                failures = [vars(item) for item in read_failures(output)]
+                _print_json({"done": 0, "failed": len(failures), "failures": failures})
+            raise
     if arguments.json:
         _print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
-    elif not arguments.quiet:
-        _summarise(report, arguments.output, dimension)
+    else:
+        _summarise(report, output, arguments.quiet)
     return SOME_FAILED if report.failed else 0
 
 
-def _summarise(report: Any, folder: Path, dimension: int) -> None:
-    for failure in report.failures:
-        print(f"failed: {failure.id}: {failure.error}", file=sys.stderr)
-    parts = [f"{report.done} done ({dimension} numbers each)"]
+def _summarise(report: Any, folder: Path, quiet: bool) -> None:
+    from mirfeat.runs import duration
+
+    for failure in report.failures[:_SHOWN_FAILURES]:
+        known = failure.id in failure.error
+        print(f"failed: {'' if known else f'{failure.id}: '}{failure.error}", file=sys.stderr)
+    if (more := report.failed - _SHOWN_FAILURES) > 0:
+        print(f"failed: and {more} more", file=sys.stderr)
+    if quiet:
+        return
+    for note, times in report.notes.items():
+        print(f"note: {note} ({times} of {report.done})", file=sys.stderr)
+    parts = [f"{report.done} done"]
     if report.skipped:
-        parts.append(f"{report.skipped} were there already")
+        parts.append(f"{report.skipped} there already")
     if report.failed:
         parts.append(f"{report.failed} failed ({folder / 'failures.csv'})")
-    audio, wall = report.audio_seconds, report.wall_seconds
-    parts.append(f"{audio / 60:.1f} min of audio in {wall:.1f} s")
+    if report.done:
+        audio, wall = report.audio_seconds, report.wall_seconds
+        parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     print(", ".join(parts), file=sys.stderr)
     print(folder)
 
@@ -243,17 +188,15 @@ def _tags(arguments: argparse.Namespace) -> int:
         for path in arguments.files:
             try:
                 tags = extractor.tags(path, top=arguments.top)
-            except AudioError as error:
+            except (AudioError, MissingPackageError) as error:
                 failed += 1
                 print(f"failed: {error}", file=sys.stderr)
                 continue
             records[str(path)] = {tag.name: round(tag.probability, 4) for tag in tags}
             if not arguments.json:
                 print(path)
-                for tag in tags:
-                    print(
-                        f"  {tag.probability:5.3f} {'#' * round(40 * tag.probability):40} {tag.name}"
-                    )
+                for name, probability in tags:
+                    print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
     if arguments.json:
         _print_json(records)
     if failed:
@@ -263,19 +206,25 @@ def _tags(arguments: argparse.Namespace) -> int:
 
 def _download(arguments: argparse.Namespace) -> int:
     from mirfeat import hub
-    from mirfeat.registry import get_spec
+    from mirfeat.registry import get_spec, list_extractors
     from mirfeat.weight_sources import load_weights
 
-    for name in arguments.names:
+    if arguments.all == bool(arguments.names):
+        raise OptionError("download: name extractors, or say --all.")
+    ready = []
+    for name in arguments.names or list_extractors():
         spec = get_spec(name)
-        wanted = (
-            [arguments.checkpoint] if arguments.checkpoint else [c.name for c in spec.checkpoints]
-        )
-        if not wanted and not arguments.quiet:
+        published = [checkpoint.name for checkpoint in spec.checkpoints]
+        wanted = [arguments.checkpoint] if arguments.checkpoint else published
+        if not wanted and arguments.names and not arguments.quiet:
             print(f"{name}: nothing to download", file=sys.stderr)
         for checkpoint in wanted:
             load_weights(spec, checkpoint)
-            print(f"{name} {checkpoint}: ready in {hub.cache_folder()}")
+            ready.append({"extractor": name, "checkpoint": checkpoint})
+            if not arguments.json:
+                print(f"{name} {checkpoint}: ready in {hub.cache_folder()}")
+    if arguments.json:
+        _print_json(ready)
     return 0
 
 
@@ -289,7 +238,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         return 0
     used = sum(result.record["provenance"]["segments"].values())
     reference = result.record["db_reference"]
-    print(f"{used} segments, dB reference {reference:.2f}", file=sys.stderr)
+    if not arguments.quiet:
+        print(f"{used} segments, dB reference {reference:.2f}", file=sys.stderr)
     print(arguments.output)
     return 0
 
@@ -299,8 +249,17 @@ def _print_json(record: Any) -> None:
 
 
 def _set_up_messages(verbose: bool, quiet: bool) -> None:
-    """Log lines and warnings as plain text on stderr."""
+    """Log lines as plain text on stderr."""
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(format="mirfeat: %(message)s", stream=sys.stderr)
     logging.getLogger("mirfeat").setLevel(level)
-    warnings.formatwarning = lambda message, *_, **__: f"mirfeat: {message}\n"
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "info": _info,
+    "extract": _extract,
+    "tags": _tags,
+    "download": _download,
+    "calibrate": _calibrate,
+}

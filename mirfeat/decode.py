@@ -7,24 +7,17 @@ decoded fails: a feature of part of a file looks right and is not.
 from __future__ import annotations
 
 import itertools
-import math
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from mirfeat.errors import DecodeError, EmptyAudioError, MissingPackageError
 from mirfeat.mpeg import after_id3, unannounced_samples
+from mirfeat.reader import Blocks, Reader, block_samples, check_rate, damaged, limit_samples
 
-Blocks = Iterator[np.ndarray]
-
-BLOCK_SECONDS = 10.0
-# Bounds a block of a many-channel file to 16 MiB as well.
-_BLOCK_VALUES = 1 << 22
 # Lossless formats announce exact lengths. Healthy MP3s of the wild are up to 0.3 s off.
 _LOSSY_TOLERANCE_SECONDS, _LOSSY_TOLERANCE_SHARE = 0.5, 0.05
 _LOSSY = {"MP3", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
@@ -41,24 +34,6 @@ _UNKNOWN_FRAMES = (1 << 63) - 1
 # The last page of an Ogg file says that it is the last, and pages have checksums.
 _OGG_IS_CUT = ("lacks an end-of-stream bit", "Junk after the last page")
 _OGG_IS_DAMAGED = "Corrupted bitstream"
-# Beyond these a header is nonsense.
-MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
-
-
-class Reader(Protocol):
-    """An opened clip. ``name`` is for messages; rate in Hz."""
-
-    name: str
-    sample_rate: int
-    channels: int
-
-    def blocks(self) -> Blocks:
-        """The samples as float32 [C, n] blocks, in order."""
-        ...
-
-    def close(self) -> None:
-        """Release the file."""
-        ...
 
 
 def open_file(path: Path, max_seconds: float | None = None) -> Reader:
@@ -84,6 +59,8 @@ def open_file(path: Path, max_seconds: float | None = None) -> Reader:
 
 
 def _open(path: Path, max_seconds: float | None) -> Reader:
+    if "\0" in str(path):  # a list of names that was read in the wrong encoding
+        raise FileNotFoundError(str(path))
     if path.is_dir():
         raise DecodeError(f"{path}: is a directory. Give its files, or use 'mirfeat extract DIR'.")
     with path.open("rb") as file:
@@ -115,32 +92,6 @@ def _container(head: bytes) -> str | None:
     return None
 
 
-def block_samples(sample_rate: float, channels: int) -> int:
-    """Samples per channel in one block: ten seconds, less for very many channels."""
-    return max(1, min(int(BLOCK_SECONDS * sample_rate), _BLOCK_VALUES // channels))
-
-
-def limit_samples(max_seconds: float | None, sample_rate: float) -> int:
-    """Samples per channel in ``max_seconds``; the largest number for None."""
-    return sys.maxsize if max_seconds is None else math.ceil(max_seconds * sample_rate - 1e-6)
-
-
-def _damaged(reader: Reader, done: int, total: float | None, reason: str) -> DecodeError:
-    """The error for a clip that ends after ``done`` samples; ``total`` seconds if known."""
-    of = "" if total is None else f" of about {total:.1f} s"
-    return DecodeError(
-        f"{reader.name}: decoding stopped at {done / reader.sample_rate:.1f} s{of} ({reason}). "
-        "The file is damaged; no feature was made."
-    )
-
-
-def _check_rate(reader: Reader) -> None:
-    if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
-        raise DecodeError(
-            f"{reader.name}: its header says {reader.sample_rate} Hz, which is not audio."
-        )
-
-
 class SoundFileReader:
     """wav, flac, ogg, opus, mp3, aiff, au … through libsndfile."""
 
@@ -161,12 +112,12 @@ class SoundFileReader:
         self.sample_rate: int = self._handle.samplerate
         self.channels: int = self._handle.channels
         self._frames: int = self._handle.frames
+        kind = {self._handle.format, self._handle.subtype}
         # libsndfile guesses the length of an MP3 that does not announce it, too long or too short.
-        counted = unannounced_samples(path) if self._handle.format == "MP3" else None
+        counted = unannounced_samples(path) if kind == {"MP3", "MPEG_LAYER_III"} else None
         self._expected = self._frames if counted is None else counted
-        lossy = bool({self._handle.format, self._handle.subtype} & _LOSSY)
-        allowed = _LOSSY_TOLERANCE_SECONDS * self.sample_rate
-        self._tolerance = min(allowed, _LOSSY_TOLERANCE_SHARE * self._frames) if lossy else 0.0
+        share = _LOSSY_TOLERANCE_SHARE * self._frames if kind & _LOSSY else 0.0
+        self._tolerance = min(_LOSSY_TOLERANCE_SECONDS * self.sample_rate, share)
         self._limit = limit_samples(max_seconds, self.sample_rate)
         try:
             self._check_header()
@@ -187,7 +138,7 @@ class SoundFileReader:
     def _check_header(self) -> None:
         if self._frames == 0:
             raise EmptyAudioError(f"{self.name}: a header, but no samples.")
-        _check_rate(self)
+        check_rate(self)
         if self._limit <= self._frames:
             return
         log = self._handle.extra_info
@@ -212,18 +163,16 @@ class SoundFileReader:
         seconds = self._expected / self.sample_rate
         while done < wanted:
             try:
-                block = self._handle.read(
-                    min(size, wanted - done), dtype="float32", always_2d=True
-                )
+                block = self._handle.read(min(size, wanted - done), dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
                 reason = f"libsndfile: {_reason(error)}"
-                raise _damaged(self, self._position(done), seconds, reason) from error
+                raise damaged(self, self._position(done), seconds, reason) from error
             if len(block) == 0:
                 break
             done += len(block)
             yield block.T
         if done < min(wanted, self._expected) - self._tolerance:
-            raise _damaged(self, done, seconds, "the stream ends there")
+            raise damaged(self, done, seconds, "the stream ends there")
         if self._handle.format == "OGG" and _OGG_IS_DAMAGED in self._handle.extra_info:
             raise DecodeError(
                 f"{self.name}: parts of the Ogg stream fail their checksums. "
@@ -276,14 +225,15 @@ class AvReader:
         if not self._handle.streams.audio:
             raise DecodeError(f"{self.name}: there is no audio in this file.")
         self._stream = self._handle.streams.audio[0]
-        self.sample_rate: int = self._stream.codec_context.sample_rate or 0
-        self._decoded = self._decode()
+        # The header of an AAC stream may say half the rate and half the channels of its frames.
+        self.sample_rate: int = self._stream.codec_context.sample_rate or 1
         self._done = 0
-        self._first = next(self._decoded, None)
-        if self._first is None:
+        self._decoded = self._decode()
+        first = next(self._decoded, None)
+        if first is None:
             raise EmptyAudioError(f"{self.name}: a header, but no samples.")
-        self.channels = len(self._first)
-        _check_rate(self)
+        self._first, self.channels = first, len(first)
+        check_rate(self)
         self._limit = limit_samples(max_seconds, self.sample_rate)
 
     def blocks(self) -> Blocks:
@@ -305,15 +255,13 @@ class AvReader:
             yield np.concatenate(waiting, axis=1)
 
     def _decode(self) -> Blocks:
-        planar, first = self._av.AudioResampler(format="fltp"), None
+        planar, kind = self._av.AudioResampler(format="fltp"), ""
         try:
             for frame in self._handle.decode(self._stream):
-                # The header of an AAC stream may say half the rate that its frames have.
-                self.sample_rate = frame.sample_rate
-                kind = (frame.sample_rate, frame.layout.name)
-                first = first or kind
-                if kind != first:
-                    raise self._damaged(f"{first} becomes {kind} there")
+                found = f"{frame.sample_rate} Hz {frame.layout.name}"
+                if kind and found != kind:
+                    raise self._damaged(f"{kind} becomes {found} there")
+                self.sample_rate, kind = frame.sample_rate, found
                 for part in planar.resample(frame):
                     yield part.to_ndarray()
         except self._av.FFmpegError as error:
@@ -336,7 +284,7 @@ class AvReader:
             raise self._damaged("the stream ends there")
 
     def _damaged(self, reason: str) -> DecodeError:
-        return _damaged(self, self._done, self._announced_seconds(), reason)
+        return damaged(self, self._done, self._announced_seconds(), reason)
 
     def close(self) -> None:
         """Release the file."""

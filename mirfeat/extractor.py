@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from mirfeat.audio import Audio, AudioLike, PathLike
+from mirfeat.clips import Part, embedding_arrays, new_clip, vector_of
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.features import Embedding, FeatureTable, Result, RunReport
-from mirfeat.pipeline import OnError, Part, embedding_arrays, new_clip, run_one, vector_of
+from mirfeat.pipeline import OnError, run_one
 from mirfeat.runs import Item, Run
 from mirfeat.shards import Format
 from mirfeat.spec import ExtractorSpec, Provenance
@@ -251,4 +252,4 @@ class Extractor:
                     MirfeatWarning,
                     stacklevel=3,
                 )
-        return Audio(audio, sample_rate or self.sample_rate)
+        return Audio(audio, self.sample_rate if sample_rate is None else sample_rate)

@@ -8,6 +8,7 @@ in float64 and cast to float32 at the end. Letters in shapes: T rows, D row size
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ def check_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
     chosen = (statistics,) if isinstance(statistics, str) else tuple(statistics)
     if not chosen or len(set(chosen)) < len(chosen) or set(chosen) - set(STATISTICS):
         raise OptionError(
-            f"statistics={statistics!r}: it is ('mean', 'std'), ('mean',), ('std',) or 'paper'."
+            f"statistics={statistics!r}: it is ('mean', 'std'), ('mean',) or ('std',); to load an "
+            "extractor also 'paper'."
         )
     return chosen
 
@@ -154,7 +156,7 @@ class FeatureTable:
         return f"FeatureTable({rows} clips x {size} of {self.provenance.extractor}{failed})"
 
     def select(self, *blocks: str) -> FeatureTable:
-        """The columns of some blocks only, for example ``select("layer1", "layer3")``.
+        """The columns of some blocks only, in their order here: ``select("layer1", "layer3")``.
 
         Raises:
             OptionError: no such block.
@@ -192,14 +194,14 @@ class FeatureTable:
         return pd.DataFrame(self.values, index=list(self.ids), columns=list(self.feature_names))
 
     def save(self, path: Path | str) -> None:
-        """Write everything to one ``.npz`` file, whole or not at all."""
+        """Write everything to one file (npz, whatever it is called), whole or not at all."""
         header = {
             "ids": self.ids,
             "feature_names": self.feature_names,
             "provenance": self.provenance.to_dict(),
             "failures": [vars(failure) for failure in self.failures],
         }
-        with replacing(Path(path).with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(file, values=self.values, header=np.array(json.dumps(header)))
 
     @classmethod
@@ -210,9 +212,9 @@ class FeatureTable:
             StoreError: not such a file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
                 values, header = file["values"], json.loads(str(file["header"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise StoreError(f"{path}: not a feature table that mirfeat saved: {error}") from error
         return cls(
             values,
@@ -225,11 +227,15 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Outcome of a run over many files; seconds of audio and of the clock."""
+    """Outcome of a run over many files; seconds of audio and of the clock.
+
+    ``notes`` counts what :attr:`Result.notes` said, without the numbers in it.
+    """
 
     done: int
     skipped: int
     failed: int
     audio_seconds: float
     wall_seconds: float
-    failures: tuple[Failure, ...] = field(default=())
+    failures: tuple[Failure, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)

@@ -123,7 +123,6 @@ def _download(checkpoint: Checkpoint, temporary: Path) -> None:
             try:
                 for start, chunk in _chunks(checkpoint, file.tell()):
                     file.seek(start)
-                    file.truncate()
                     file.write(chunk)
                     if file.tell() > checkpoint.size_bytes:
                         raise _other_size(checkpoint, f"more than {checkpoint.size_bytes}")

@@ -1,131 +1,35 @@
-"""Clips in, rows out: decoding, segments, batches across files, moments per file.
+"""Many clips: decoding ahead in threads, batches across clips, results in input order.
 
-A clip is decoded once and cut for every part of ``a+b``. Segments of many clips share batches;
-rows reach their clip in the order of time, so batch size, workers and the order of files do not
-change a result beyond float rounding. Memory does not depend on the length or number of files:
-per decoding thread one block of ten seconds and its segments, a bounded queue, one batch.
+Segments of many clips share batches; rows reach their clip in the order of time, so batch size,
+workers and the order of files do not change a result beyond float rounding. Memory does not
+depend on the length or number of files: per decoding thread one block of ten seconds and its
+segments, a bounded queue, one batch.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
-from mirfeat.audio import Audio, ClipFacts, Converter, PathLike, checked_blocks, open_clip
+from mirfeat.clips import Clip, Part, clip_segments
 from mirfeat.errors import MirfeatError
-from mirfeat.features import Moments
-from mirfeat.networks.blocks import Rows
-from mirfeat.segments import Segment, Segmenter
-from mirfeat.spec import ExtractorSpec, SegmentSpec
+from mirfeat.segments import Segment
+
+logger = logging.getLogger("mirfeat")
 
 # A decoder may start a clip only when it is this close to the oldest unfinished one.
 MAX_AHEAD = 64
 OnError = Literal["record", "raise"]
-Source: TypeAlias = PathLike | Audio
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One extractor of a pipeline, ready to run.
-
-    ``run`` maps float32 segments [B, C, N] on ``device`` to rows.
-    """
-
-    spec: ExtractorSpec
-    segment: SegmentSpec
-    run: Callable[[torch.Tensor], Rows]
-    row_size: int
-    device: torch.device
-    batch_size: int
-    refuse_short: bool
-
-
-@dataclass(eq=False)
-class PartRows:
-    """Rows of one clip and one part: moments always, the rows themselves where wanted."""
-
-    moments: Moments
-    keep: bool
-    count: int = 0
-    rows: list[tuple[np.ndarray, np.ndarray, Segment]] = field(default_factory=list)
-
-    def add(self, mean: np.ndarray, variance: np.ndarray, segment: Segment) -> None:
-        """Take the next row in time."""
-        self.moments.add(mean, variance, segment.weight)
-        self.count += 1
-        if self.keep:
-            # Without its audio: an hour of rows is small, an hour of audio is not.
-            bare = Segment(segment.audio[:, :0], segment.start, segment.end, segment.weight)
-            self.rows.append((mean.copy(), variance.copy(), bare))
-
-
-@dataclass(eq=False)
-class Clip:
-    """One item on its way: its source, what was seen of it, its rows, or its error."""
-
-    id: str
-    source: Source
-    parts: list[PartRows]
-    facts: ClipFacts = field(default_factory=ClipFacts)
-    notes: list[str] = field(default_factory=list)
-    error: Exception | None = None
-    pending: int = 0
-    decoded: bool = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.decoded and (self.pending == 0 or self.error is not None)
-
-
-def new_clip(id: str, source: Source, parts: list[Part], *, keep_rows: bool) -> Clip:
-    """A clip that has not been touched yet."""
-    return Clip(id, source, [PartRows(Moments(part.row_size), keep_rows) for part in parts])
-
-
-def clip_segments(
-    clip: Clip, parts: list[Part], max_seconds: float | None
-) -> Iterator[tuple[int, Segment]]:
-    """Decode a clip and yield (index of part, segment), each part's in the order of time."""
-    with open_clip(clip.source, max_seconds) as reader:
-        converters = [
-            Converter(reader, part.spec.mel.sample_rate, part.spec.mel.channels) for part in parts
-        ]
-        segmenters = [
-            Segmenter(
-                part.segment, part.spec.mel.sample_rate, reader.name, refuse_short=part.refuse_short
-            )
-            for part in parts
-        ]
-        block = None
-        for block in checked_blocks(reader, clip.facts):
-            for index, converter in enumerate(converters):
-                for segment in segmenters[index].push(converter.convert(block)):
-                    yield index, segment
-        assert block is not None  # an empty clip has raised
-        for index, converter in enumerate(converters):
-            for segment in segmenters[index].push(converter.flush(block)):
-                yield index, segment
-            for segment in segmenters[index].finish():
-                yield index, segment
-    clip.notes += _notes(clip.facts, parts, segmenters)
-
-
-def _notes(facts: ClipFacts, parts: list[Part], segmenters: list[Segmenter]) -> list[str]:
-    notes = ["silent"] if facts.silent else []
-    notes += [segmenter.note for segmenter in segmenters if segmenter.note]
-    if facts.channels > 2 and any(part.spec.mel.channels == 2 for part in parts):
-        notes.append(f"{facts.channels} channels: used the first 2")
-    return list(dict.fromkeys(notes))
 
 
 class Batcher:
@@ -134,6 +38,7 @@ class Batcher:
     def __init__(self, parts: list[Part]) -> None:
         """Batches for each of ``parts``."""
         self._parts = parts
+        self._sizes = [part.batch_size for part in parts]
         self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in parts]
 
     def add(self, clip: Clip, index: int, segment: Segment) -> None:
@@ -143,7 +48,7 @@ class Batcher:
             self._run(index)
         clip.pending += 1
         self._waiting[index].append((clip, segment))
-        if len(self._waiting[index]) >= self._parts[index].batch_size:
+        if len(self._waiting[index]) >= self._sizes[index]:
             self._run(index)
 
     def flush(self) -> None:
@@ -155,14 +60,32 @@ class Batcher:
         waiting, self._waiting[index] = self._waiting[index], []
         if not waiting:
             return
-        part = self._parts[index]
-        batch = torch.from_numpy(np.stack([segment.audio for _, segment in waiting]))
-        with torch.inference_mode():
-            mean, variance = part.run(batch.to(part.device))
-        means, variances = mean.cpu().numpy(), variance.cpu().numpy()
+        means, variances = self._rows(index, np.stack([segment.audio for _, segment in waiting]))
         for row, (clip, segment) in enumerate(waiting):
             clip.parts[index].add(means[row], variances[row], segment)
             clip.pending -= 1
+
+    def _rows(self, index: int, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances [B, D] of segments [B, C, N]; in halves when memory runs out."""
+        part = self._parts[index]
+        try:
+            with torch.inference_mode():
+                mean, variance = part.run(torch.from_numpy(batch).to(part.device))
+            return mean.cpu().numpy(), variance.cpu().numpy()
+        except torch.cuda.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        # Not above: until an except block is left, its error holds on to the memory.
+        half = -(-len(batch) // 2)
+        if half < self._sizes[index]:
+            self._sizes[index] = half
+            logger.warning(
+                "%s: %d segments do not fit into the memory of %s; going on with %d at a time",
+                *(part.spec.name, len(batch), part.device, half),
+            )
+        halves = [self._rows(index, some) for some in (batch[:half], batch[half:])]
+        means, variances = (np.concatenate(arrays) for arrays in zip(*halves, strict=True))
+        return means, variances
 
 
 def run_one(clip: Clip, parts: list[Part], max_seconds: float | None) -> Clip:
@@ -184,10 +107,11 @@ def default_workers(device: torch.device) -> int:
 
 def run_many(
     clips: Iterable[Clip], parts: list[Part], max_seconds: float | None, workers: int
-) -> Iterator[Clip]:
+) -> Generator[Clip, None, None]:
     """Take clips through the pipeline, decoding ahead in threads; yield them in input order.
 
     An error that belongs to a clip is left in it; any other one is a bug and stops the run.
+    Closing the generator ends its threads.
     """
     messages: queue.Queue[_Message] = queue.Queue(
         maxsize=2 * max(part.batch_size for part in parts)
@@ -283,22 +207,3 @@ def _put(messages: queue.Queue[_Message], message: _Message, stop: threading.Eve
             continue
         return True
     return False
-
-
-def vector_of(clip: Clip, statistics: tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """Vector of a finished clip: its parts one after the other, float32."""
-    return np.concatenate(
-        [rows.moments.vector(chosen) for rows, chosen in zip(clip.parts, statistics, strict=True)]
-    )
-
-
-def embedding_arrays(rows: PartRows, sample_rate: int) -> dict[str, Any]:
-    """The arrays of an :class:`~mirfeat.features.Embedding` from kept rows."""
-    segments = [segment for _, _, segment in rows.rows]
-    return {
-        "values": np.stack([mean for mean, _, _ in rows.rows]),
-        "within_variance": np.stack([variance for _, variance, _ in rows.rows]),
-        "starts": np.array([segment.start for segment in segments]) / sample_rate,
-        "ends": np.array([segment.end for segment in segments]) / sample_rate,
-        "weights": np.array([segment.weight for segment in segments]),
-    }

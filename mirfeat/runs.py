@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,22 +17,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mirfeat.audio import Audio, PathLike
-from mirfeat.collection import ids_of
+from mirfeat.clips import Clip, Part, embedding_arrays, new_clip, vector_of
+from mirfeat.collection import common_folder, ids_of
 from mirfeat.errors import AudioError, ExtractionError, OptionError
 from mirfeat.features import Failure, FeatureTable, Result, RunReport
-from mirfeat.pipeline import (
-    Clip,
-    OnError,
-    Part,
-    default_workers,
-    embedding_arrays,
-    new_clip,
-    run_many,
-    vector_of,
-)
+from mirfeat.pipeline import OnError, default_workers, run_many
 from mirfeat.shards import Row
-from mirfeat.store import StoreInfo, StoreWriter, check_format
+from mirfeat.store import StoreInfo, check_format, is_store
 from mirfeat.units import Unit, provenance_of
+from mirfeat.writer import StoreWriter
 
 Item: TypeAlias = Any
 """A path, an Audio, (array, sample_rate), or (id, any of these)."""
@@ -61,17 +58,25 @@ class Run:
         """A new clip for these parts."""
         return new_clip(id, source, self.parts, keep_rows=keep_rows)
 
-    def finished(self, clips: Iterable[Clip], total: int | None) -> Iterator[Clip]:
-        """Clips in input order when done, with a progress bar."""
+    def finished(
+        self, clips: Iterable[Clip], total: int | None, there: int = 0
+    ) -> Generator[Clip, None, None]:
+        """Clips in input order when done, with a progress bar; close it to end the run.
+
+        ``there`` of ``total`` clips were done before.
+        """
         workers = self.workers or default_workers(self.parts[0].device)
-        hidden = None if self.progress is None else not self.progress
-        with tqdm(total=total, desc=self.name, unit="file", disable=hidden) as bar:
+        hidden = total == there or (None if self.progress is None else not self.progress)
+        with (
+            closing(run_many(clips, self.parts, self.max_seconds, workers)) as running,
+            tqdm(total=total, initial=there, desc=self.name, unit=" files", disable=hidden) as bar,
+        ):
             started, seconds, failed = time.monotonic(), 0.0, 0
-            for clip in run_many(clips, self.parts, self.max_seconds, workers):
+            for clip in running:
                 seconds += clip.facts.seconds
                 failed += clip.error is not None
                 speed = seconds / max(time.monotonic() - started, 1e-9)
-                audio = f"{seconds / 3600:.2f} h, {speed:.0f}x real time"
+                audio = f"{duration(seconds)} of audio, {speed:.0f}x real time"
                 bar.set_postfix_str(f"{audio}, {failed} failed" if failed else audio, refresh=False)
                 bar.update()
                 yield clip
@@ -79,11 +84,13 @@ class Run:
     def results(self, items: Iterable[Item]) -> Iterator[Result]:
         """One result for each item, in input order."""
         total = len(items) if isinstance(items, Sized) else None
-        clips = (self._item(index, item) for index, item in enumerate(items))
         tally = _Tally(self.on_error)
-        for clip in self.finished(clips, total):
-            tally.count(clip)
-            yield self.result(clip)
+        # Threads of a run that is given up end then, not when its generator is collected.
+        with closing(self.finished(map(self._item, count(), items), total)) as clips:
+            for clip in clips:
+                result = self.result(clip)
+                tally.count(clip, result)
+                yield result
         tally.check()
 
     def result(self, clip: Clip) -> Result:
@@ -125,7 +132,8 @@ class Run:
     def table(self, paths: Iterable[PathLike], root: PathLike | None) -> FeatureTable:
         """Vectors of files as one table."""
         files = [Path(path) for path in paths]
-        items = list(zip(ids_of(files, root), files, strict=True))
+        base = root or common_folder(path.parent for path in files)
+        items = list(zip(ids_of(files, base), files, strict=True))
         results = list(self.results(items))
         done = {result.id: result.vector for result in results if result.vector is not None}
         names = tuple(name for unit in self.units for name in unit.feature_names)
@@ -150,30 +158,27 @@ class Run:
     ) -> RunReport:
         """Vectors of files into a folder; what is there already is skipped."""
         check_format(format, embed)
-        names = tuple(name for unit in self.units for name in unit.feature_names)
-        info = StoreInfo(provenance_of(self.units), names, format, embed)
         files = [Path(path) for path in paths]
-        items = [
-            (id, path, _stamp(path)) for id, path in zip(ids_of(files, root), files, strict=True)
-        ]
+        base = _root_of_ids(folder, files, root, overwrite)
+        ids = ids_of(files, base)
+        items = [(id, path, _stamp(path)) for id, path in zip(ids, files, strict=True)]
+        names = tuple(name for unit in self.units for name in unit.feature_names)
+        info = StoreInfo(provenance_of(self.units), names, format, embed, str(base))
         started, tally = time.monotonic(), _Tally(self.on_error)
         with StoreWriter(folder, info, resume=resume, overwrite=overwrite) as store:
             todo = [item for item in items if not store.has(item[0], *item[2])]
             stamps = {id: stamp for id, _, stamp in todo}
-            clips = (self.clip(id, path, keep_rows=embed) for id, path, _ in todo)
-            for clip in self.finished(clips, len(todo)):
-                result = self.result(clip)
-                if result.status == "failed":
-                    store.fail(_failure(result))
-                else:
-                    store.add(self._row(clip, result, stamps[clip.id], embed))
-                tally.count(clip)
-        if not (skipped := len(items) - len(todo)):
-            tally.check()
-        wall = time.monotonic() - started
-        return RunReport(
-            tally.done, skipped, len(tally.failures), tally.seconds, wall, tuple(tally.failures)
-        )
+            new = (self.clip(id, path, keep_rows=embed) for id, path, _ in todo)
+            skipped = len(items) - len(todo)
+            with closing(self.finished(new, len(items), skipped)) as clips:
+                for clip in clips:
+                    result = self.result(clip)
+                    if result.status == "failed":
+                        store.fail(_failure(result))
+                    else:
+                        store.add(self._row(clip, result, stamps[clip.id], embed))
+                    tally.count(clip, result)
+        return tally.report(folder, skipped, time.monotonic() - started)
 
     def _row(self, clip: Clip, result: Result, stamp: tuple[int, int], embed: bool) -> Row:
         assert result.vector is not None
@@ -189,24 +194,68 @@ class _Tally:
 
     def __init__(self, on_error: OnError) -> None:
         self._raise = on_error == "raise"
-        self.done, self.seconds = 0, 0.0
-        self.failures: list[Failure] = []
+        self._done, self._seconds = 0, 0.0
+        self._failures: list[Failure] = []
+        self._notes = Counter[str]()
 
-    def count(self, clip: Clip) -> None:
-        if clip.error is None:
-            self.done += 1
-            self.seconds += clip.facts.seconds
+    def count(self, clip: Clip, result: Result) -> None:
+        if clip.error is not None:
+            if self._raise:
+                raise clip.error
+            self._failures.append(_failure(result))
             return
-        if self._raise:
-            raise clip.error
-        self.failures.append(Failure(clip.id, type(clip.error).__name__, str(clip.error)))
+        self._done += 1
+        self._seconds += result.seconds
+        self._notes.update(re.sub(r"\d[\d.]*", "…", note) for note in result.notes)
 
-    def check(self) -> None:
-        if self.failures and not self.done:
-            some = "\n".join(f"  {failure.error}" for failure in self.failures[:3])
+    def check(self, listed: str = "") -> None:
+        if self._failures and not self._done:
+            count, first = len(self._failures), self._failures[0].error
             raise ExtractionError(
-                f"all {len(self.failures)} files failed, the first of them:\n{some}"
+                f"no features: {first}"
+                if count == 1
+                else f"no features: all {count} files failed{listed}, the first one: {first}"
             )
+
+    def report(self, folder: Path, skipped: int, wall_seconds: float) -> RunReport:
+        if not skipped:
+            self.check(f" ({folder / 'failures.csv'})")
+        failures = tuple(self._failures)
+        return RunReport(
+            *(self._done, skipped, len(failures), self._seconds, wall_seconds, failures),
+            notes=dict(self._notes.most_common()),
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``42.0 s``, ``5.2 min``, ``35.1 h``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _root_of_ids(
+    folder: Path, files: Sequence[Path], root: PathLike | None, overwrite: bool
+) -> Path:
+    """What ids are relative to, absolute: in a folder that is there, the same as before.
+
+    Otherwise a run over more or fewer files would find other names for those that are done.
+
+    Raises:
+        OptionError: ``root`` is not given, and a file is not below the one of before.
+    """
+    if root is not None:
+        return common_folder([Path(root)])
+    if overwrite or not is_store(folder):
+        return common_folder(path.parent for path in files)
+    before = Path(StoreInfo.read(folder).root)
+    for path in files:
+        if not Path(os.path.abspath(path)).is_relative_to(before):
+            raise OptionError(
+                f"{path} is not below {before}, which the ids in {folder} are relative to. Use "
+                "another folder, or if your music has moved, say where it is now: root, --root."
+            )
+    return before
 
 
 def _failure(result: Result) -> Failure:

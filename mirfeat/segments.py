@@ -82,7 +82,8 @@ class Segmenter:
         seconds = self._total / self._rate
         minimum = self._spec.samples if self._refuse_short else self._spec.min_samples
         if self._kept is None or self._total < minimum:
-            hint = " short='tile' would repeat it." if self._refuse_short else ""
+            long_enough = self._total >= self._spec.min_samples
+            hint = " short='tile' would repeat it." if long_enough else ""
             raise AudioTooShortError(
                 f"{self._name}: {seconds:.4g} s, this extractor takes {minimum / self._rate:.4g} s "
                 f"or more.{hint}"

@@ -1,12 +1,14 @@
 """Files of a store: how rows are written and read back, one class a format.
 
-A row is a :class:`Row`; every file appears whole or not at all. Table formats hold many rows a
-file, the others one file a clip and an index beside them.
+A row is a :class:`Row`; every file appears whole or not at all. Rows arrive in parts,
+``part-000001`` and so on. Table formats hold many rows a part, the others one file a clip and
+parts that list them. At a clean end csv parts become one file.
 """
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from mirfeat.csvfiles import join_csv, read_csv, write_csv
 from mirfeat.errors import MissingPackageError, StoreError
 from mirfeat.files import replacing
 
 Format = Literal["csv", "parquet", "npz", "npy"]
 FORMATS: tuple[Format, ...] = ("csv", "parquet", "npz", "npy")
+# What file systems take. A clip whose name leaves no room for ".npz" gets a shortened one.
+_NAME_MAX_BYTES = 255
 _FACTS = ("id", "seconds", "rows", "notes", "size", "mtime_ns")
 
 
@@ -46,11 +51,22 @@ class Row:
 Seen: TypeAlias = tuple[str, tuple[int, int]]
 """Id of a clip, and (size, mtime_ns) of the file it was made from."""
 
+Homes: TypeAlias = Mapping[str, Path]
+"""For each clip the file that has its valid row: the last one, and none once it has failed."""
+
 
 class Shards(Protocol):
     """What a format must offer."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str:
+        """Ending of parts."""
+        ...
+
+    @property
+    def joined(self) -> str | None:
+        """Name of the one file that parts become at a clean end, if they do."""
+        ...
 
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         """Write one file of rows."""
@@ -64,11 +80,18 @@ class Shards(Protocol):
         """Which clips one file holds, without their vectors."""
         ...
 
+    def tidy(self, files: Sequence[Path], homes: Homes) -> None:
+        """Drop rows that are not valid any more from ``files``, and join those where that is done.
+
+        Killed at any point, what is on disk still reads the same.
+        """
+        ...
+
 
 class CsvShards:
     """Comma-separated values, UTF-8, one column a feature, shortest exact float32 text."""
 
-    suffix = ".csv"
+    suffix, joined = ".csv", "features.csv"
 
     def __init__(self, feature_names: Sequence[str]) -> None:
         """Columns are the facts, then ``feature_names``."""
@@ -89,11 +112,15 @@ class CsvShards:
         """Which clips one file holds, without their vectors."""
         yield from map(_seen, read_csv(path, self._header))
 
+    def tidy(self, files: Sequence[Path], homes: Homes) -> None:
+        """One ``features.csv``; the parts go once it is complete."""
+        join_csv(files, self.joined, self._header, lambda id, path: homes.get(id) == path)
+
 
 class ParquetShards:
     """Parquet with the vector as a fixed-size list of float32 (extra ``mirfeat[parquet]``)."""
 
-    suffix = ".parquet"
+    suffix, joined = ".parquet", None
 
     def __init__(self, dimension: int) -> None:
         """Vectors of ``dimension`` numbers."""
@@ -127,10 +154,7 @@ class ParquetShards:
 
     def read(self, path: Path) -> Iterator[Row]:
         """Rows of one file, in order."""
-        try:
-            table = self._pq.read_table(path, schema=self._schema)
-        except (OSError, ValueError, self._pa.ArrowException) as error:
-            raise StoreError(f"{path}: not a shard of this store: {error}") from error
+        table = self._table(path)
         vectors = table["vector"].combine_chunks().flatten().to_numpy()
         vectors = vectors.reshape(len(table), -1)
         for facts, vector in zip(table.select(_FACTS).to_pylist(), vectors, strict=True):
@@ -138,9 +162,29 @@ class ParquetShards:
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one file holds, without their vectors."""
-        table = self._pq.read_table(path, columns=["id", "size", "mtime_ns"])
-        for id, size, mtime_ns in zip(*table.to_pydict().values(), strict=True):
+        columns = self._table(path, ["id", "size", "mtime_ns"]).to_pydict()
+        for id, size, mtime_ns in zip(*columns.values(), strict=True):
             yield id, (size, mtime_ns)
+
+    def tidy(self, files: Sequence[Path], homes: Homes) -> None:
+        """Rewrite the files that hold rows of clips that were made anew since."""
+        for path in files:
+            valid = [homes.get(id) == path for id, _ in self.seen(path)]
+            if not any(valid):
+                path.unlink()
+            elif not all(valid):
+                rows = zip(self.read(path), valid, strict=True)
+                self.write(path, [row for row, keep in rows if keep])
+
+    def _table(self, path: Path, columns: list[str] | None = None) -> Any:
+        try:
+            # Not pq.read_table: it would take a folder named "genre=rock" for a column.
+            with self._pq.ParquetFile(path) as file:
+                if not file.schema_arrow.equals(self._schema):
+                    raise StoreError(f"{path}: the columns are not those of this store.")
+                return file.read(columns)
+        except (OSError, ValueError, self._pa.ArrowException) as error:
+            raise StoreError(f"{path}: not a readable part of this store: {error}") from error
 
 
 class ClipFiles:
@@ -149,7 +193,7 @@ class ClipFiles:
     npz holds ``vector``, or with an embedding its arrays; npy the bare vector or values.
     """
 
-    suffix = ".csv"
+    suffix, joined = ".csv", "index.csv"
 
     def __init__(self, folder: Path, kind: str) -> None:
         """Clip files below ``folder``."""
@@ -179,13 +223,23 @@ class ClipFiles:
             if self._path(cells[0]).exists():
                 yield _seen(cells)
 
-    def delete(self, path: Path) -> None:
-        """Delete the clips' files that one index lists."""
+    def tidy(self, files: Sequence[Path], homes: Homes) -> None:
+        """One ``index.csv``; files of clips that have failed since go."""
+        for path in files:
+            self.delete(path, keep=homes)
+        join_csv(files, self.joined, _FACTS, lambda id, path: homes.get(id) == path)
+
+    def delete(self, path: Path, keep: Homes) -> None:
+        """Delete the clips' files that one index lists, but for those in ``keep``."""
         for cells in read_csv(path, _FACTS):
-            self._path(cells[0]).unlink(missing_ok=True)
+            if cells[0] not in keep:
+                self._path(cells[0]).unlink(missing_ok=True)
 
     def _path(self, id: str) -> Path:
-        return self._folder / f"{id}.{self._kind}"
+        folder, _, name = id.rpartition("/")
+        if len(os.fsencode(name)) + len(f".{self._kind}") > _NAME_MAX_BYTES:
+            name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return self._folder / folder / f"{name}.{self._kind}"
 
     def _vector(self, path: Path) -> np.ndarray:
         data = np.load(path, allow_pickle=False)
@@ -194,30 +248,6 @@ class ClipFiles:
         with data:
             vector: np.ndarray = data["vector"] if "vector" in data else data["values"]
         return vector
-
-
-def write_csv(path: Path, header: Sequence[str], lines: Any) -> None:
-    """Write a csv file, whole or not at all."""
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
-
-
-def read_csv(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
-    """Lines of a csv file that must have exactly this header.
-
-    Raises:
-        StoreError: another header.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        if next(reader, None) != list(header):
-            raise StoreError(f"{path}: the columns are not those of this store.")
-        yield from reader
 
 
 def _row(cells: Sequence[str], vector: np.ndarray) -> Row:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from mirfeat import __version__
+from mirfeat.clips import Part
 from mirfeat.errors import OptionError
 from mirfeat.features import check_statistics
 from mirfeat.networks.blocks import Model
-from mirfeat.pipeline import Part
 from mirfeat.spec import ExtractorSpec, Provenance
 from mirfeat.weight_sources import load_weights
 

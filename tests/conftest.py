@@ -1,6 +1,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure of the code.
+settings.register_profile("mirfeat", deadline=None)
+settings.load_profile("mirfeat")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -149,7 +149,7 @@ def read_keras1(path: Path) -> Weights:
                 _copy(block.norm.bias, group[f"{norm}_beta"])
             _copy(network.head.weight, np.transpose(file["dense_1/dense_1_W"]))
             _copy(network.head.bias, file["dense_1/dense_1_b"])
-    except (KeyError, OSError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise CheckpointMismatchError(
             f"{path}: not the choi2017 weight file of the authors "
             f"(weights_layer4_theano.hdf5): {error}"
@@ -159,7 +159,10 @@ def read_keras1(path: Path) -> Weights:
 
 
 def _copy(target: Tensor, values: Any) -> None:
-    target.copy_(torch.from_numpy(np.array(values, dtype=np.float32, order="C")))
+    array = np.array(values, dtype=np.float32, order="C")
+    if array.shape != target.shape:  # copy_ would spread a smaller array over the target
+        raise ValueError(f"shape {array.shape} instead of {tuple(target.shape)}")
+    target.copy_(torch.from_numpy(array))
 
 
 def apply_population(network: Choi2017, sha256: str) -> float | None:

@@ -1,0 +1,110 @@
+"""What there is to know about an extractor before using it, as a record and as text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mirfeat import hub
+from mirfeat.spec import ExtractorSpec
+
+_WIDTH, _INDENT = 100, 13
+
+
+def describe(spec: ExtractorSpec) -> dict[str, Any]:
+    """Everything in a spec, and which checkpoints there are; ready for JSON."""
+    rate = spec.mel.sample_rate
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "version": spec.version,
+        "sample_rate": rate,
+        "channels": spec.mel.channels,
+        "segment_seconds": spec.segment.samples / rate,
+        "hop_seconds": spec.segment.hop_samples / rate,
+        "min_seconds": spec.segment.min_samples / rate,
+        "options": dict(spec.options),
+        "paper": spec.paper.citation,
+        "url": spec.paper.url,
+        "checkpoints": list(_checkpoints(spec)),
+        "bibtex": spec.paper.bibtex,
+    }
+
+
+def describe_loaded(extractor: Any) -> dict[str, Any]:
+    """What only a loaded extractor knows: its vector, and how that is made."""
+    return {
+        "dimension": extractor.dimension,
+        "feature_names": extractor.feature_names,
+        "provenance": extractor.provenance.to_dict(),
+    }
+
+
+def _checkpoints(spec: ExtractorSpec) -> Iterator[dict[str, Any]]:
+    if hub.packaged(spec.name):
+        yield {"name": "open", "note": "trained by mirfeat on openly licensed music; installed"}
+    for item in spec.checkpoints:
+        yield {
+            "name": item.name,
+            "note": item.note,
+            "licence": item.licence,
+            "training_data": item.training_data,
+            "size_bytes": item.size_bytes,
+            "sha256": item.sha256,
+            "address": item.location,
+        }
+    if spec.has_weights:
+        yield {"name": "random[:SEED]", "note": "untrained"}
+
+
+def as_line(record: Mapping[str, Any], width: int) -> str:
+    """One line of a list, with the name padded to ``width``."""
+    seconds = f"{record['segment_seconds']:.3g} s segments"
+    return f"{record['name']:{width}}  {_input(record)}, {seconds}  {record['summary']}"
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """A page about one extractor."""
+    options = ", ".join(f"{name}={value}" for name, value in record["options"].items())
+    every = f"segments of {record['segment_seconds']:.3g} s every {record['hop_seconds']:.3g} s"
+    shortest = (
+        f"from {record['min_seconds']:.2g} s" if record["min_seconds"] > 1e-3 else "of any length"
+    )
+    lines = [
+        f"{record['name']}: {record['summary']}",
+        "",
+        *_entry("audio", f"{_input(record)}, {every}; clips {shortest}"),
+    ]
+    if names := record.get("feature_names"):
+        lines += _entry("vector", f"{len(names)} numbers, {names[0]} … {names[-1]}")
+    lines += [
+        *_entry("options", options or "none of its own"),
+        *_entry("version", f"{record['version']}, which goes up whenever a number changes"),
+        *_entry("paper", record["paper"]),
+        *_entry("", record["url"]),
+    ]
+    for checkpoint in record["checkpoints"]:
+        lines += ["", *_entry("checkpoint", checkpoint["name"])]
+        if "size_bytes" in checkpoint:
+            checkpoint = {**checkpoint, "size": f"{checkpoint['size_bytes'] / 1e6:.1f} MB"}
+        for key in ("note", "licence", "training_data", "size", "sha256", "address"):
+            if value := checkpoint.get(key):
+                lines += _entry("", f"{key.replace('_', ' ')}: {value}")
+    return "\n".join([*lines, "", record["bibtex"]])
+
+
+def _input(record: Mapping[str, Any]) -> str:
+    return f"{record['sample_rate']} Hz {'mono' if record['channels'] == 1 else 'stereo'}"
+
+
+def _entry(name: str, text: str) -> list[str]:
+    """``name`` in the margin and ``text`` beside it; addresses and hashes are never broken."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"{name:{_INDENT}}",
+        subsequent_indent=" " * (_INDENT + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
