@@ -53,7 +53,9 @@ def main() -> None:
     frontend = Frontend(choi2017.MEL)
     seconds = medians(
         {
-            "a network per layer, unfused (the authors' way)": lambda: naive.a_network_per_layer(audio),
+            "a network per layer, unfused (the authors' way)": lambda: naive.a_network_per_layer(
+                audio
+            ),
             "one pass, unfused": lambda: naive.all_layers_in_one_pass(audio),
             "mirfeat, layers 12345": lambda: ours(audio),
             "mirfeat, layers 12": lambda: shallow(audio),

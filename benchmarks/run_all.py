@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import agreement
 import import_time
+import kim2019
 import memory
 import network
 import one_file
@@ -14,5 +15,6 @@ if __name__ == "__main__":
     import_time.main()
     network.main()
     one_file.main()
+    kim2019.main()
     memory.main()
     agreement.main("random")

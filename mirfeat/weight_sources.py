@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirfeat import checkpoint as files
-from mirfeat import hub
+from mirfeat import hub, huggingface
 from mirfeat.checkpoint import Weights
 from mirfeat.errors import (
     CheckpointError,
@@ -40,6 +40,8 @@ def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None)
         checkpoint = "open"
     if not isinstance(checkpoint, str | os.PathLike):
         raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
+    if isinstance(checkpoint, str) and checkpoint.startswith(huggingface.SCHEME):
+        return _from_hub(spec, checkpoint)
     weights = _named(spec, checkpoint) if isinstance(checkpoint, str) else None
     weights = weights or _file(spec, Path(checkpoint))
     return replace(weights, name=os.fspath(checkpoint))
@@ -64,7 +66,7 @@ def _named(spec: ExtractorSpec, name: str) -> Weights | None:
 
 
 def _open(spec: ExtractorSpec) -> Weights:
-    path = hub.packaged(spec.name)
+    path = hub.packaged(spec.checkpoint_of or spec.name)
     if path is None:
         raise CheckpointUnavailableError(
             f"{spec.name}: this version of mirfeat ships no open weights for it. "
@@ -125,9 +127,23 @@ def _converted(spec: ExtractorSpec, published: Checkpoint, path: Path) -> Weight
     return None
 
 
+def _from_hub(spec: ExtractorSpec, address: str) -> Weights:
+    path, commit = huggingface.fetch(address, _filenames(spec))
+    # The commit, not the branch: what a run is resumed with is what it was begun with.
+    repo, _ = huggingface.parse(address)
+    return replace(_read(spec, path), name=f"{huggingface.SCHEME}{repo}@{commit}")
+
+
+def _filenames(spec: ExtractorSpec) -> list[str]:
+    """Where a folder or repository has an extractor's checkpoint, in order of preference."""
+    names = [f"{name}.safetensors" for name in (spec.name, spec.checkpoint_of) if name]
+    return [*names, huggingface.WEIGHTS_FILE]
+
+
 def _file(spec: ExtractorSpec, path: Path) -> Weights:
     if path.is_dir():
-        path = path / f"{spec.name}.safetensors"
+        found = [path / name for name in _filenames(spec) if (path / name).is_file()]
+        path = found[0] if found else path / f"{spec.name}.safetensors"
     if not path.is_file():
         raise CheckpointUnavailableError(
             f"checkpoint {str(path)!r} is neither a file nor 'open' nor one of {_others(spec)}."
@@ -152,7 +168,7 @@ def _read(spec: ExtractorSpec, path: Path) -> Weights:
             f"{path}: starts with {start[:8]!r}; {spec.name} reads {known}."
         )
     weights = files.read(path)
-    if (made_for := weights.metadata.get("extractor")) != spec.name:
+    if (made_for := weights.metadata.get("extractor")) not in (spec.name, spec.checkpoint_of):
         raise CheckpointMismatchError(
             f"{path}: a checkpoint for {made_for!r}, not for {spec.name!r}."
         )

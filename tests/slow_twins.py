@@ -63,9 +63,9 @@ def choi2017_layers(image: np.ndarray, tensors: dict, clip_norm: bool) -> np.nda
 
 def convolved(maps: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
     """'Same' correlation of (C, T, F) with (out, C, k, k), strided in time."""
-    output = np.stack([
-        sum(correlate2d(maps[i], k[i], mode="same") for i in range(len(maps))) for k in kernel
-    ])
+    output = np.stack(
+        [sum(correlate2d(maps[i], k[i], mode="same") for i in range(len(maps))) for k in kernel]
+    )
     return output[:, ::stride] + bias[:, None, None]
 
 

@@ -92,7 +92,9 @@ def twin_image(audio: np.ndarray, name: str, tensors: dict) -> np.ndarray:
     return (level - tensors["frontend.standardise.mean"]) / tensors["frontend.standardise.scale"]
 
 
-@pytest.mark.parametrize("name", ["kim2018-stn", "kim2018-mtn", "kim2019-mss-cr", "kim2019-ms-cr-4"])
+@pytest.mark.parametrize(
+    "name", ["kim2018-stn", "kim2018-mtn", "kim2019-mss-cr", "kim2019-ms-cr-4"]
+)
 def test_features_agree_with_the_float64_twin(name: str, tmp_path: Path) -> None:
     spec, weights = get_spec(name), stirred(name)
     tensors = {key: value.double().numpy() for key, value in weights.tensors.items()}
@@ -104,7 +106,9 @@ def test_features_agree_with_the_float64_twin(name: str, tmp_path: Path) -> None
     module = kim2018 if name.startswith("kim2018") else kim2019
     shared = module.BRANCH_POINTS[name]
     names = [
-        f"network.trunk.{index}" if index < shared else f"network.branches.{source}.{index - shared}"
+        f"network.trunk.{index}"
+        if index < shared
+        else f"network.branches.{source}.{index - shared}"
         for index in range(len(module.stages()))
     ]
     twin = getattr(slow_twins, f"{module.__name__.rpartition('.')[2]}_feature")

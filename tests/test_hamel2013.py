@@ -71,7 +71,9 @@ def test_labels_of_all_data_sets_are_neighbours_by_l1(tmp_path: Path) -> None:
 def test_labels_near_a_clip_are_those_near_its_mean_embedded_frame(
     audio: np.ndarray, tmp_path: Path
 ) -> None:
-    extractor = mirfeat.load_extractor("hamel2013-genre", checkpoint=labelled(tmp_path, "hamel2013-genre"))
+    extractor = mirfeat.load_extractor(
+        "hamel2013-genre", checkpoint=labelled(tmp_path, "hamel2013-genre")
+    )
     embedding = extractor.embed(audio, RATE)
     mean = embedding.values[0, embedding.blocks["mean"]]
     assert extractor.nearest_labels(audio, RATE, top=2) == extractor.labels.nearest(mean, top=2)

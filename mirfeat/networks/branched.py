@@ -169,7 +169,9 @@ def fused(chain: nn.Module) -> nn.Sequential:
     return nn.Sequential(*copies).eval()
 
 
-def choose_sources(wanted: Any, known: Sequence[str], letters: Mapping[str, str]) -> tuple[str, ...]:
+def choose_sources(
+    wanted: Any, known: Sequence[str], letters: Mapping[str, str]
+) -> tuple[str, ...]:
     """Sources asked for: None for all, names, one name, names with commas, or the letters.
 
     Raises:

@@ -1,7 +1,7 @@
 """Hamel, Davies, Yoshii, Goto: Transfer learning in MIR: sharing learned latent representations.
 
-ISMIR 2013. Log mel frames, embedded linearly (or not: ``hamel2013-base``), summarised over windows of
-64 frames by mean, variance, maximum and minimum. Paper: sections 3.1 and 4. The embedding V is
+ISMIR 2013. Log mel frames, embedded linearly (or not: ``hamel2013-base``), summarised over windows
+of 64 frames by mean, variance, maximum and minimum. Paper: sections 3.1 and 4. The embedding V is
 learnt with WARP together with one vector per label, so that labels can be compared with each other
 and with music. No code or weights were published. The paper gives neither mel scale nor log floor:
 Slaney's scale (HTK's leaves one of 200 bands empty) and 1e-5 (below 16-bit noise).
@@ -39,6 +39,7 @@ class WindowStatistics(nn.Module):
         self.embedding = embedding
         size = n_mels if embedding is None else embedding.out_features
         self.block_sizes = dict.fromkeys(STATISTICS, size)
+        self.label_names: list[str] = []
 
     def forward(self, image: Tensor) -> Rows:
         """Rows of log mel images."""
@@ -77,13 +78,11 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     network = Hamel2013({dataset: len(labels) for dataset, labels in names.items()})
     fill({"frontend": frontend, "network": network}, weights)
     statistics = WindowStatistics(network.embedding, MEL.n_mels)
-    model = Model(frontend, statistics, statistics.block_sizes)
-    model.labels = {
-        f"{dataset}/{label}": vector.detach().numpy()
-        for dataset, labels in names.items()
-        for label, vector in zip(labels, network.labels[dataset], strict=True)
-    }
-    return model
+    statistics.label_names = [f"{dataset}/{label}" for dataset in names for label in names[dataset]]
+    if names:
+        vectors = [network.labels[dataset].detach() for dataset in names]
+        statistics.register_buffer("label_vectors", torch.cat(vectors))
+    return Model(frontend, statistics, statistics.block_sizes)
 
 
 def initialise(name: str, seed: int) -> Weights:
@@ -97,7 +96,8 @@ def initialise(name: str, seed: int) -> Weights:
 PAPER = Paper(
     citation="P. Hamel, M. E. P. Davies, K. Yoshii, M. Goto: Transfer learning in MIR: sharing "
     "learned latent representations for music audio classification and similarity. ISMIR 2013.",
-    url="https://archives.ismir.net/ismir2013/paper/000073.pdf",
+    url="https://research.google/pubs/transfer-learning-in-mir-sharing-learned-latent-"
+    "representations-for-music-audio-classification-and-similarity/",
     bibtex="""@inproceedings{hamel2013transfer,
   title = {Transfer learning in {MIR}: sharing learned latent representations for music audio
            classification and similarity},
@@ -121,7 +121,7 @@ MEL = MelSpec(
 
 # Windows of 64 frames, side by side: the last frame of one begins where the next window starts.
 SEGMENT = SegmentSpec(
-    samples=33_280, hop_samples=32_768, min_samples=1024, short="tile", batch_cpu=64, batch_gpu=1024
+    samples=33_280, hop_samples=32_768, min_samples=1024, short="tile", batch_cpu=16, batch_gpu=1024
 )
 
 

@@ -103,8 +103,8 @@ def initialise(name: str, seed: int) -> Weights:
 
 
 PAPER = Paper(
-    citation="J. Kim, M. Won, X. Serra, C. C. S. Liem: Transfer learning of artist group factors to "
-    "musical genre classification. Companion of The Web Conference 2018.",
+    citation="J. Kim, M. Won, X. Serra, C. C. S. Liem: Transfer learning of artist group factors "
+    "to musical genre classification. Companion of The Web Conference 2018.",
     url="https://doi.org/10.1145/3184558.3191823",
     bibtex="""@inproceedings{kim2018transfer,
   title = {Transfer learning of artist group factors to musical genre classification},

@@ -29,7 +29,15 @@ from mirfeat.networks.branched import (
     build_branched,
     initialise_branched,
 )
-from mirfeat.spec import DecibelScale, ExtractorSpec, MelSpec, Paper, SegmentSpec
+from mirfeat.networks.kim2019_authors import SIGNATURES, read_authors
+from mirfeat.spec import (
+    DecibelScale,
+    ExtractorSpec,
+    ForeignFormat,
+    MelSpec,
+    Paper,
+    SegmentSpec,
+)
 
 FACTORS = 50
 # Table 1, in the order of the authors' experimental design.
@@ -139,11 +147,12 @@ MEL = MelSpec(
 
 # 2.5 s, 216 frames. Reflection needs more than half a window of samples.
 SEGMENT = SegmentSpec(
-    samples=55_125, hop_samples=55_125, min_samples=1024, short="tile", batch_cpu=16, batch_gpu=256
+    samples=55_125, hop_samples=55_125, min_samples=1024, short="tile", batch_cpu=8, batch_gpu=256
 )
 
 
-def _spec(name: str, summary: str) -> ExtractorSpec:
+def _spec(name: str, summary: str, checkpoint_of: str = "") -> ExtractorSpec:
+    read = partial(read_authors, name, BRANCH_POINTS[name])
     return ExtractorSpec(
         name=name,
         version=1,
@@ -155,11 +164,13 @@ def _spec(name: str, summary: str) -> ExtractorSpec:
         build=partial(build, name),
         initialise=partial(initialise, name),
         options={"sources": None},
+        formats=tuple(ForeignFormat("the authors' pth.tar", start, read) for start in SIGNATURES),
+        checkpoint_of=checkpoint_of,
     )
 
 
 SPECS = (
-    _spec("kim2019-ss-r", "one source, one network: 256 numbers"),
+    _spec("kim2019-ss-r", "one source, one network: 256 numbers", "kim2019-mss-cr"),
     _spec("kim2019-ms-sr-fc", "all sources share everything: 256 numbers"),
     _spec("kim2019-ms-cr-6", "sources share five convolutions, 256 numbers a source"),
     _spec("kim2019-ms-cr-4", "sources share three convolutions, 256 numbers a source"),

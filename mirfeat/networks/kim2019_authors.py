@@ -69,7 +69,9 @@ def _load(path: Path) -> dict[str, Any]:
         ) from error
     needed = {"tasks", "branch_at", "state_dict"}
     if not isinstance(record, dict) or not needed <= record.keys():
-        raise CheckpointMismatchError(f"{path}: has no {', '.join(sorted(needed))}; not of Kim 2019.")
+        raise CheckpointMismatchError(
+            f"{path}: has no {', '.join(sorted(needed))}; not of Kim 2019."
+        )
     if record["branch_at"] not in SHARED_STAGES:
         raise CheckpointMismatchError(f"{path}: unknown branch point {record['branch_at']!r}.")
     return dict(record)
@@ -146,7 +148,9 @@ def read_scaler(path: Path) -> dict[str, np.ndarray]:
                 values = {key: file[key] for key in file.files}
         else:
             with gzip.open(path) as stream:
-                values = vars(_ScalerUnpickler(str(path), stream, ensure_native_byte_order=True).load())
+                values = vars(
+                    _ScalerUnpickler(str(path), stream, ensure_native_byte_order=True).load()
+                )
     except (OSError, ValueError, EOFError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointMismatchError(f"{path}: not a scaler of the authors: {error}") from error
     mean = values.get("mean_", values.get("mean"))
