@@ -29,7 +29,7 @@ goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 	$(BIN)/python -m tests.make_goldens
 
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python -m benchmarks.run_all
 
 clean: ## Remove what make created.
 	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from tables import MUSIC, print_machine, print_table
 
 import mirfeat
+from benchmarks.tables import MUSIC, print_machine, print_table
 from mirfeat.networks import choi2017
 from mirfeat.weight_sources import load_weights
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests import slow_twins  # noqa: E402  (the twins live with the tests)
+from tests import slow_twins
 
 EXCERPTS = ("electronic_terminal.opus", "folk_tavern.opus", "metal_chaos_god.opus")
 
@@ -25,6 +23,7 @@ def main(checkpoint: str) -> None:
     weights = load_weights(choi2017.SPECS[0], checkpoint)
     assert weights is not None
     tensors = {key: tensor.double().numpy() for key, tensor in weights.tensors.items()}
+    reference = float(tensors["frontend.scaling.reference"])
     extractor = mirfeat.load_extractor("choi2017", checkpoint=checkpoint, statistics="paper")
     rows = []
     for name in EXCERPTS:
@@ -32,7 +31,7 @@ def main(checkpoint: str) -> None:
         clip = soxr.resample(samples, rate, 12_000)
         whole = np.tile(clip, 3)[: choi2017.SEGMENT.samples]
         mel = slow_twins.mel_spectrogram(whole[None], choi2017.MEL)[0]
-        image = slow_twins.scaled(mel, choi2017.MEL, tensors["frontend.scaling.reference"])
+        image = slow_twins.scaled(mel, choi2017.MEL, reference)
         twin = slow_twins.choi2017_layers(image, tensors, clip_norm=False)
         ours = extractor.extract(clip, 12_000).reshape(5, 32)
         errors = np.abs(ours - twin).max(axis=1)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from tables import print_machine, print_table
+from benchmarks.tables import print_machine, print_table
 
 STEPS = {
     "python -c pass": "pass",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tables import excerpt_loop, medians, print_machine, print_table
-
 import mirfeat
+from benchmarks.tables import excerpt_loop, medians, print_machine, print_table
 from mirfeat.networks.kim2019 import BRANCH_POINTS
 
 

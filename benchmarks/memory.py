@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tables import excerpt_loop, music_file, print_machine, print_table
+
+from benchmarks.tables import excerpt_loop, music_file, print_machine, print_table
 
 CHILD = """
 import resource, sys, time

@@ -5,9 +5,11 @@ The authors ran one network per layer, each from the spectrogram on, unfused, on
 
 from __future__ import annotations
 
-import torch
-from tables import medians, print_machine, print_table
+from functools import partial
 
+import torch
+
+from benchmarks.tables import medians, print_machine, print_table
 from mirfeat.checkpoint import Weights, fill
 from mirfeat.frontend import Frontend
 from mirfeat.networks import choi2017
@@ -69,7 +71,9 @@ def main() -> None:
     print(f"\nLargest difference between the first and the third: {difference:.1e}")
 
     batches = {size: audio.repeat(size, 1, 1) for size in (1, 2, 4, 8, 16)}
-    seconds = medians({str(size): lambda b=b: ours(b) for size, b in batches.items()}, rounds=7)
+    seconds = medians(
+        {str(size): partial(ours, batch) for size, batch in batches.items()}, rounds=7
+    )
     rows = [(size, f"{1e3 * t / int(size):.1f}", "") for size, t in seconds.items()]
     print_table("Batch size on the CPU", ("segments", "ms a segment"), [row[:2] for row in rows])
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from tables import medians, music_file, print_machine, print_table
+from functools import partial
 
 import mirfeat
+from benchmarks.tables import medians, music_file, print_machine, print_table
 from mirfeat.audio import ClipFacts, Converter, checked_blocks, open_clip
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         "decode + check + resample": decode_check_and_resample,
     }
     for name, extractor in extractors.items():
-        tasks[f"{name}: file to vector"] = lambda extractor=extractor: extractor.extract_file(path)
+        tasks[f"{name}: file to vector"] = partial(extractor.extract_file, path)
     seconds = medians(tasks, rounds=31)
     alone = seconds["decode + resample"]
     rows = [

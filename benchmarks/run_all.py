@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import agreement
-import import_time
-import kim2019
-import memory
-import network
-import one_file
-from tables import print_machine
+from benchmarks import agreement, import_time, kim2019, memory, network, one_file
+from benchmarks.tables import print_machine
 
 if __name__ == "__main__":
     print_machine()

@@ -44,16 +44,16 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 def print_machine() -> None:
     """What the numbers were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(
-        f"{platform.system()} {platform.machine()}, {cores} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__} ({torch.get_num_threads()} threads, "
-        f"{torch.backends.cpu.get_cpu_capability()})"
-    )
+    system = f"{platform.system()} {platform.machine()}, {cores} cores"
+    threads = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    python = platform.python_version()
+    print(f"{system}, Python {python}, torch {torch.__version__} ({threads})")
 
 
 def excerpt_loop(seconds: float, rate: int, channels: int = 2) -> np.ndarray:
     """Real music, excerpts one after the other, float32 (N, channels)."""
-    parts, have = [], 0
+    parts: list[np.ndarray] = []
+    have = 0
     paths = sorted(MUSIC.glob("*.opus"))
     while have < seconds * 48_000:
         samples, _ = soundfile.read(paths[len(parts) % len(paths)], dtype="float32")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import mirfeat
+from mirfeat.collection import find_audio
 
 MUSIC = Path(__file__).parent / "music"
 OUTPUT = Path("demo")
@@ -24,13 +25,13 @@ def main() -> None:
     song = MUSIC / "electronic_terminal.opus"
     print(f"{song.name}: {extractor.extract_file(song)}\n")
 
-    paths = sorted(path for path in MUSIC.iterdir() if path.suffix in {".opus", ".ogg", ".mp3", ".flac"})
-    report = extractor.extract_to(OUTPUT, paths, overwrite=True)
+    report = extractor.extract_to(OUTPUT, find_audio([MUSIC]), overwrite=True)
     table = mirfeat.load_features(OUTPUT)
     for name, vector in zip(table.ids, table.values, strict=True):
         print(f"{name:34}{vector}")
+    seconds, wall = report.audio_seconds, report.wall_seconds
     print(
-        f"\n{report.done} files, {report.audio_seconds:.0f} s of music in {report.wall_seconds:.1f} s. "
+        f"\n{report.done} files, {seconds:.0f} s of music in {wall:.1f} s. "
         f"The {extractor.dimension} numbers of each are in {OUTPUT / 'features.csv'}."
     )
 

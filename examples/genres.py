@@ -37,7 +37,8 @@ def main(checkpoint: str = "random") -> None:
         vectors = features.transform(paths)
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         scores = cross_val_score(classifier, vectors, styles, groups=composers, cv=folds)
-        print(f"  {features.extractor:10}{features.checkpoint or '':10}{scores.mean():.2f} ± {scores.std():.2f}")
+        weights = Path(str(features.checkpoint or "")).name
+        print(f"  {features.extractor:10}{weights:30}{scores.mean():.2f} ± {scores.std():.2f}")
     # From files to a label in one object:
     pipeline = make_pipeline(AudioFeatures("mfcc"), StandardScaler(), LogisticRegression(C=0.1))
     pipeline.fit(paths[1:], styles[1:])

@@ -1,6 +1,6 @@
 """Which excerpts sound alike? Nearest neighbours of every clip by cosine similarity.
 
-    python examples/similar.py [EXTRACTOR [CHECKPOINT]]
+python examples/similar.py [EXTRACTOR [CHECKPOINT]]
 """
 
 import sys
@@ -23,7 +23,9 @@ def main(name: str = "mfcc", checkpoint: str | None = None) -> None:
     distances, neighbours = search.kneighbors(vectors)
     for row, (near, far) in enumerate(zip(neighbours, distances, strict=True)):
         # The nearest one is the clip itself.
-        names = [f"{Path(table.ids[i]).stem} {1 - d:.2f}" for i, d in zip(near[1:], far[1:], strict=True)]
+        names = [
+            f"{Path(table.ids[i]).stem} {1 - d:.2f}" for i, d in zip(near[1:], far[1:], strict=True)
+        ]
         print(f"{Path(table.ids[row]).stem:30}  {',  '.join(names)}")
 
 

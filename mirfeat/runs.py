@@ -83,6 +83,7 @@ class Run:
 
     def results(self, items: Iterable[Item]) -> Iterator[Result]:
         """One result for each item, in input order."""
+        _refuse_one(items)
         total = len(items) if isinstance(items, Sized) else None
         tally = _Tally(self.on_error)
         # Threads of a run that is given up end then, not when its generator is collected.
@@ -131,6 +132,7 @@ class Run:
 
     def table(self, paths: Iterable[PathLike], root: PathLike | None) -> FeatureTable:
         """Vectors of files as one table."""
+        _refuse_one(paths)
         files = [Path(path) for path in paths]
         base = root or common_folder(path.parent for path in files)
         items = list(zip(ids_of(files, base), files, strict=True))
@@ -157,6 +159,7 @@ class Run:
         overwrite: bool,
     ) -> RunReport:
         """Vectors of files into a folder; what is there already is skipped."""
+        _refuse_one(paths)
         check_format(format, embed)
         files = [Path(path) for path in paths]
         base = _root_of_ids(folder, files, root, overwrite)
@@ -232,6 +235,15 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _refuse_one(items: Any) -> None:
+    """A path is a series too, of letters; nobody means that."""
+    if isinstance(items, str | os.PathLike | Audio):
+        raise OptionError(
+            f"{items!r} is one item, and a list of them is needed. For the audio files in a folder "
+            "use mirfeat.collection.find_audio([folder])."
+        )
 
 
 def _root_of_ids(

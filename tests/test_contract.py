@@ -128,9 +128,7 @@ def test_order_neighbours_and_workers_do_not_matter(extractor: Extractor) -> Non
                 close(result.vector, alone[result.id])
 
 
-def test_files_and_arrays_give_the_same_bytes(
-    extractor: Extractor, tmp_path: Path
-) -> None:
+def test_files_and_arrays_give_the_same_bytes(extractor: Extractor, tmp_path: Path) -> None:
     audio = sound(2.0, 44_100, 2)
     soundfile.write(tmp_path / "a.wav", audio.T, 44_100, subtype="FLOAT")
     assert_array_equal(extractor.extract_file(tmp_path / "a.wav"), extractor.extract(audio, 44_100))
@@ -162,7 +160,9 @@ def test_a_short_clip_is_the_clip_tiled_by_hand(extractor: Extractor) -> None:
 
 def test_below_the_minimum_is_refused_and_the_minimum_is_not(extractor: Extractor) -> None:
     minimum = extractor.spec.segment.min_samples
-    assert np.isfinite(extractor.extract(sound(1, 48_000)[:, :minimum], extractor.sample_rate)).all()
+    assert np.isfinite(
+        extractor.extract(sound(1, 48_000)[:, :minimum], extractor.sample_rate)
+    ).all()
     if minimum > 1:
         with pytest.raises(AudioTooShortError, match="takes"):
             extractor.extract(sound(1, 48_000)[:, : minimum - 1], extractor.sample_rate)
@@ -185,7 +185,9 @@ def test_joined_extractors_give_the_parts_vectors_one_after_the_other() -> None:
     parts = [part.extract(audio, 44_100) for part in joined.parts]
     assert_array_equal(joined.extract(audio, 44_100), np.concatenate(parts))
     assert joined.feature_names == joined.parts[0].feature_names + joined.parts[1].feature_names
-    assert_array_equal(mirfeat.concatenate(*joined.parts).extract(audio, 44_100), joined.extract(audio, 44_100))
+    assert_array_equal(
+        mirfeat.concatenate(*joined.parts).extract(audio, 44_100), joined.extract(audio, 44_100)
+    )
     with pytest.raises(ValueError, match=r"Use extractor\.parts"):
         joined.embed(audio, 44_100)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirfeat.csvfiles import join_csv, read_csv, write_csv
@@ -20,6 +20,7 @@ def test_lines_are_plain_and_end_with_a_newline(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == b"id,error\nx,1\ny,z\n"
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 2)

@@ -51,6 +51,7 @@ def by_formula(
     return mean, np.sqrt((w * (v + (m - mean) ** 2)).sum(0) / w.sum())
 
 
+@settings(deadline=None)
 @given(weighted_rows())
 def test_moments_are_the_formula_in_float64(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -61,6 +62,7 @@ def test_moments_are_the_formula_in_float64(
     np.testing.assert_allclose(vector, np.concatenate([mean, std]), rtol=1e-6, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(weighted_rows(), st.randoms(use_true_random=False))
 def test_moments_do_not_depend_on_the_order_of_rows(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray], random: object
@@ -73,6 +75,7 @@ def test_moments_do_not_depend_on_the_order_of_rows(
     )
 
 
+@settings(deadline=None)
 @given(weighted_rows())
 def test_rows_that_are_all_the_same_have_a_std_of_exactly_zero(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -250,7 +253,7 @@ def test_what_is_no_saved_table_is_refused(tmp_path: Path, write: object) -> Non
         FeatureTable.load(path)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True))
 def test_ids_of_any_text_survive_saving(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str]

@@ -57,7 +57,9 @@ def test_mel_spectrogram_is_librosas(case: tuple[MelSpec, int, int]) -> None:
     spec, samples, frames = case
     audio = noise(spec, samples)
     mel = MelSpectrogram(spec)(torch.from_numpy(audio)).numpy()[0]
-    assert mel.shape == (spec.channels, spec.n_mels, frames) == (*mel.shape[:2], spec.frames(samples))
+    assert (
+        mel.shape == (spec.channels, spec.n_mels, frames) == (*mel.shape[:2], spec.frames(samples))
+    )
     expected = librosa.feature.melspectrogram(
         y=audio[0].astype(np.float64),
         sr=spec.sample_rate,

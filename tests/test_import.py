@@ -37,8 +37,9 @@ def test_import_opens_no_socket_writes_nothing_and_leaves_torch_alone(tmp_path: 
 
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:
-    import mirfeat
     import pytest
+
+    import mirfeat
 
     with pytest.raises(AttributeError, match="no attribute 'load_extractr'"):
         mirfeat.load_extractr  # noqa: B018

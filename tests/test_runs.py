@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from mirfeat.errors import (
     StoreError,
 )
 from mirfeat.features import Result
+from mirfeat.pipeline import Batcher
 from mirfeat.shards import FORMATS, Format
 from mirfeat.store import StoreInfo, load_features
 from mirfeat.writer import StoreWriter
@@ -211,6 +213,20 @@ def test_options_that_there_are_not_are_refused(
 ) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
         mfcc.extract_many([], **wrong)
+
+
+@pytest.mark.parametrize("one", ["music", Path("music"), Audio(np.zeros(9, np.float32), RATE)])
+def test_one_item_in_place_of_a_list_is_refused(
+    tmp_path: Path, mfcc: mirfeat.Extractor, one: Any
+) -> None:
+    for run in (
+        lambda: next(mfcc.extract_many(one)),
+        lambda: mfcc.extract_files(one),
+        lambda: mfcc.extract_to(tmp_path / "feats", one),
+    ):
+        with pytest.raises(OptionError, match="is one item"):
+            run()
+    assert not (tmp_path / "feats").exists()
 
 
 def test_progress_is_shown_when_asked_for_and_silent_otherwise(
@@ -556,6 +572,28 @@ def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_thread(
     report = mfcc.extract_to(store, clips, format=format)
     assert (report.done, report.skipped) == (3, 3)
     assert_complete(store, mfcc, clips)
+
+
+def test_ctrl_c_in_the_middle_of_the_network_keeps_what_is_done(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor, runs = mirfeat.load_extractor("mfcc", batch_size=2), 0
+    network = Batcher._rows
+
+    def interrupted(self: Batcher, index: int, batch: np.ndarray) -> Any:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            signal.raise_signal(signal.SIGINT)
+        return network(self, index, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batcher, "_rows", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            extractor.extract_to(tmp_path / "feats", clips)
+    assert not decoders()
+    assert len(load_features(tmp_path / "feats")) == 4
+    assert extractor.extract_to(tmp_path / "feats", clips).skipped == 4
 
 
 @pytest.mark.parametrize("cut", range(0, 7, 2))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -50,6 +50,7 @@ def test_rows_are_read_back_exactly_and_in_order(tmp_path: Path, shards: Shards)
     assert list(shards.seen(path)) == [(r.id, (r.size, r.mtime_ns)) for r in rows]
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float32, (8, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)

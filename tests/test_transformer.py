@@ -18,7 +18,6 @@ import mirfeat
 from mirfeat.errors import DecodeError, OptionError
 from mirfeat.transformer import AudioFeatures
 
-
 # scikit-learn's checks that feed no numbers to the estimator; all others make a matrix of floats.
 CHECKS = [
     checks.check_estimator_cloneable,
@@ -62,9 +61,7 @@ def test_paths_arrays_series_and_frames_give_the_same_rows(paths: list[Path]) ->
 def test_audio_items_work_too() -> None:
     noise = np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32) * 0.1
     values = AudioFeatures("mfcc").fit_transform([(noise[0], 22_050), mirfeat.Audio(noise, 44_100)])
-    np.testing.assert_array_equal(
-        values[1], mirfeat.load_extractor("mfcc").extract(noise, 44_100)
-    )
+    np.testing.assert_array_equal(values[1], mirfeat.load_extractor("mfcc").extract(noise, 44_100))
 
 
 def test_pipelines_cross_validate_and_grid_search_over_layers(paths: list[Path]) -> None:

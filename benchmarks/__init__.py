@@ -1,0 +1,1 @@
+"""Scripts that print tables: ``python -m benchmarks.network``."""

@@ -1,0 +1,77 @@
+"""Examples and the README's code run, on the excerpts that are in the repository."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import mirfeat
+from tests.conftest import REPOSITORY
+
+EXAMPLES = REPOSITORY / "examples"
+
+
+def run(name: str, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    runpy.run_path(str(EXAMPLES / name))["main"](*arguments)
+    return capsys.readouterr().out
+
+
+def test_the_demo_prints_and_writes_a_vector_for_every_excerpt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = run("demo.py", capsys)
+    table = mirfeat.load_features(tmp_path / "demo")
+    assert len(table) == 32
+    assert all(name in printed for name in table.ids)
+    assert (tmp_path / "demo" / "features.csv").exists()
+
+
+def test_genres_beat_chance(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run("genres.py", capsys)
+    scores = [float(score) for score in re.findall(r"(\d\.\d\d) ±", printed)]
+    assert len(scores) == 3
+    assert min(scores) > 0.3
+
+
+def test_every_metal_excerpt_is_nearest_to_metal(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run("similar.py", capsys).splitlines()
+    metal = [line.split() for line in lines if line.startswith("metal_")]
+    assert len(metal) == 8
+    assert sum(words[1].startswith("metal_") for words in metal) >= 7
+
+
+def test_excerpts_are_small_attributed_and_labelled() -> None:
+    music = EXAMPLES / "music"
+    audio = {
+        path.name: path
+        for path in music.iterdir()
+        if path.suffix in {".opus", ".ogg", ".mp3", ".flac"}
+    }
+    assert sum(path.stat().st_size for path in music.iterdir()) < 3_000_000
+    attribution = (music / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    labels = (music / "labels.csv").read_text(encoding="utf-8")
+    for name in audio:
+        assert name in attribution
+        assert name in labels
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readmes_python_works_with_the_weights_at_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, music: Path
+) -> None:
+    """The first block, with random weights for the ones that would be downloaded."""
+    block = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text("utf-8"), re.S)
+    assert block is not None
+    code = block[1].replace('"msd"', '"random"').replace('"song.mp3"', "song")
+    code = code.replace('["a.flac", "b.ogg", "c.wav"]', "[song]")
+    names = {"song": music / "metal_fear.mp3"}
+    exec(code, names)
+    assert names["vector"].shape == (320,)  # type: ignore[attr-defined]
+    assert len(names["table"]) == 1  # type: ignore[arg-type]
