@@ -48,7 +48,7 @@ class _Origin:
     @property
     def hub_licence(self) -> str | None:
         """The Hub's name for the licence, if it has one."""
-        name = re.split(r"[(:;,]", self.licence)[0].strip().lower().replace(" ", "-")
+        name = re.split(r"[(:;,]|\s+https?:", self.licence)[0].strip().lower().replace(" ", "-")
         name = {"cc0": "cc0-1.0"}.get(name, name)
         return name if _HUB_LICENCE.fullmatch(name) else None
 
@@ -58,7 +58,7 @@ class _Origin:
         return not self.licence or self.hub_licence is not None
 
 
-def save(unit: Unit, folder: Path, metrics: Metrics | None = None, repo: str | None = None) -> Path:
+def save(unit: Unit, folder: Path, metrics: Metrics | None = None) -> Path:
     """Write ``model.safetensors``, ``config.json`` and ``README.md``; an existing card is kept.
 
     Raises:
@@ -66,26 +66,11 @@ def save(unit: Unit, folder: Path, metrics: Metrics | None = None, repo: str | N
         CheckpointError: the weights are not to be had any more.
     """
     weights = _weights(unit)
-    origin = _origin(unit, weights)
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder} is a file; give a folder.")
-    if not origin.may_be_shared:
+    if not (origin := _origin(unit, weights)).may_be_shared:
         logger.warning("%s: for your own use only (%s)", folder, origin.licence)
-    known = {
-        "licence": origin.licence,
-        "training_data": origin.training_data,
-        "spec_version": unit.spec.version,
-        "mirfeat_version": __version__,
-    }
-    # Its sha256 stays: the copy is the same weights, and a run can be resumed with it.
-    weights = replace(weights, metadata={**weights.metadata, **known})
-    checkpoint.write(folder / huggingface.WEIGHTS_FILE, weights)
-    config = json.dumps(_config(unit), indent=2, sort_keys=True, ensure_ascii=False)
-    _write(folder / huggingface.CONFIG_FILE, config + "\n")
-    # As the Hub's mixin does: somebody may have written into it.
-    if not (readme := folder / huggingface.CARD_FILE).exists():
-        _write(readme, _card(unit, origin, metrics or {}, repo))
-    return folder
+    return _save(unit, weights, folder, metrics)
 
 
 def push(unit: Unit, to: Destination, metrics: Metrics | None = None) -> str:
@@ -95,16 +80,38 @@ def push(unit: Unit, to: Destination, metrics: Metrics | None = None) -> str:
         OptionError: the extractor has no weights.
         CheckpointError: the licence does not allow it, or the Hub refuses.
     """
-    origin = _origin(unit, _weights(unit))
-    if not origin.may_be_shared:
+    weights = _weights(unit)
+    if not (origin := _origin(unit, weights)).may_be_shared:
         raise CheckpointError(
             f"{unit.spec.name} {unit.provenance.checkpoint_name!r} is not pushed: its licence, "
-            f"{origin.licence!r}, is not known to allow it. save_pretrained(folder) keeps a copy for yourself."
+            f"{origin.licence!r}, is not known to allow that. save_pretrained(folder) keeps "
+            "a copy for yourself."
         )
     to = huggingface.create(to)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = save(unit, Path(temporary), metrics, to.repo)
+        folder = _save(unit, weights, Path(temporary), metrics, to.repo)
         return huggingface.upload(folder, to, f"{unit.spec.name} by mirfeat {__version__}")
+
+
+def _save(
+    unit: Unit, weights: Weights, folder: Path, metrics: Metrics | None, repo: str | None = None
+) -> Path:
+    origin = _origin(unit, weights)
+    known = {
+        "licence": origin.licence,
+        "training_data": origin.training_data,
+        "spec_version": unit.spec.version,
+        "mirfeat_version": __version__,
+    }
+    # Its sha256 stays: the copy is the same weights, and a run can be resumed with it.
+    weights = replace(weights, metadata={**known, **weights.metadata})
+    checkpoint.write(folder / huggingface.WEIGHTS_FILE, weights)
+    config = json.dumps(_config(unit), indent=2, ensure_ascii=False)
+    _write(folder / huggingface.CONFIG_FILE, config + "\n")
+    # As the Hub's mixin does: somebody may have written into it.
+    if not (readme := folder / huggingface.CARD_FILE).exists():
+        _write(readme, _card(unit, origin, metrics or {}, repo))
+    return folder
 
 
 def _weights(unit: Unit) -> Weights:
@@ -127,7 +134,7 @@ def _origin(unit: Unit, weights: Weights) -> _Origin:
             return _Origin(published.licence, published.training_data)
     metadata = weights.metadata
     if weights.name.partition(":")[0] == "random":
-        return _Origin("Apache-2.0", "none: the weights are random numbers")
+        return _Origin("Apache-2.0", "None: the weights are random numbers.")
     return _Origin(
         metadata.get("licence", ""),
         metadata.get("training_data", ""),
@@ -171,18 +178,20 @@ def _card(unit: Unit, origin: _Origin, metrics: Metrics, repo: str | None) -> st
 
 def _body(unit: Unit, origin: _Origin, metrics: Metrics, repo: str | None) -> str:
     spec = unit.spec
+    channels = "mono" if spec.mel.channels == 1 else "stereo"
     licence = origin.licence or "Not stated."
     if not origin.may_be_shared:
         licence = f"**Not to be redistributed.** {licence}"
     return f"""\
 # {spec.name}
 
-{spec.summary}. A checkpoint of [{spec.paper.citation}]({spec.paper.url}) for mirfeat, which turns
-music into feature vectors.
+Weights for mirfeat, which turns music into feature vectors. `{spec.name}`: {spec.summary}.
 
-Audio: {spec.mel.sample_rate} Hz {"mono" if spec.mel.channels == 1 else "stereo"} (resampled as
-needed), segments of {unit.segment_seconds:.3g} s. Vector: {len(unit.feature_names)} numbers a clip,
-{" and ".join(unit.statistics)} of {", ".join(unit.model.block_sizes)}.
+- **Paper:** [{spec.paper.citation}]({spec.paper.url})
+- **Audio:** {spec.mel.sample_rate} Hz {channels}, resampled as needed; segments of \
+{unit.segment_seconds:.3g} s
+- **Vector:** {len(unit.feature_names)} numbers a clip, {" and ".join(unit.statistics)} of \
+{", ".join(unit.model.block_sizes)}
 
 ## Usage
 

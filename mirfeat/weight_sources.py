@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirfeat import checkpoint as files
-from mirfeat import hub, huggingface
+from mirfeat import fourtu, hub, huggingface
 from mirfeat.checkpoint import Weights
 from mirfeat.errors import (
     CheckpointError,
@@ -62,6 +62,8 @@ def _named(spec: ExtractorSpec, name: str) -> Weights | None:
     for published in spec.checkpoints:
         if published.name == name:
             return _published(spec, published)
+    if kind == fourtu.NAME and fourtu.takes(spec.name):
+        return _from_4tu(spec, fourtu.experiment(spec.name, name))
     return None
 
 
@@ -77,7 +79,9 @@ def _open(spec: ExtractorSpec) -> Weights:
 
 def _others(spec: ExtractorSpec) -> str:
     """Names that ``checkpoint=`` takes besides "open"."""
-    return ", ".join(repr(name) for name in [*(c.name for c in spec.checkpoints), "random"])
+    names = [*(c.name for c in spec.checkpoints), "random"]
+    names += [fourtu.NAME] if fourtu.takes(spec.name) else []
+    return ", ".join(map(repr, names))
 
 
 def _seed(name: str, seed: str) -> int:
@@ -92,7 +96,7 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
     converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
-    if (weights := _converted(spec, published, converted)) is not None:
+    if (weights := _converted(spec, converted, published.sha256)) is not None:
         return weights
     source = hub.fetch(published)
     logger.warning(
@@ -102,7 +106,17 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
         published.licence,
         published.training_data,
     )
-    weights = replace(_read(spec, source), sha256=published.sha256)
+    return _kept(replace(_read(spec, source), sha256=published.sha256), converted)
+
+
+def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
+    """Read the conversion of an experiment of the 4TU item, making it at first use."""
+    converted = fourtu.converted_path(spec.name, spec.version, experiment)
+    weights = _converted(spec, converted)
+    return weights or _kept(fourtu.fetch(spec.name, experiment), converted)
+
+
+def _kept(weights: Weights, converted: Path) -> Weights:
     try:
         files.write(converted, weights)
     except OSError as error:
@@ -111,13 +125,16 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     return weights
 
 
-def _converted(spec: ExtractorSpec, published: Checkpoint, path: Path) -> Weights | None:
-    """The conversion in the cache folder, if it is there, whole, and made from this very file."""
+def _converted(spec: ExtractorSpec, path: Path, sha256: str | None = None) -> Weights | None:
+    """The conversion in the cache folder, if it is there, whole, and made from this very file.
+
+    Without ``sha256`` it may be made from any, its name says from which.
+    """
     if not os.path.isfile(path):
         return None
     try:
         weights = _read(spec, path)
-        if weights.sha256 == published.sha256:
+        if sha256 in (None, weights.sha256):
             return weights
         problem = f"made from sha256 {weights.sha256}"
     except CheckpointError as error:

@@ -5,6 +5,7 @@ import sys
 import types
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -57,10 +58,11 @@ def save_checkpoint(folder: Path, tasks: list[str], branch_at: str, *, legacy: b
     return path
 
 
-def save_scaler(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale, pickled by joblib as a scikit-learn 0.19 scaler and compressed."""
+def save_scaler(path: Path, protocol: int = 2, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale in the published ranges, as a scikit-learn 0.19 scaler, compressed."""
     generator = np.random.default_rng(0)
-    mean, scale = generator.normal(-12, 10, 128), generator.uniform(10, 14, 128)
+    mean = generator.permutation(np.linspace(-42.848, 7.958, 128))
+    scale = generator.permutation(np.linspace(9.759, 13.985, 128))
     module = types.ModuleType("sklearn.preprocessing.data")
     kind = type("StandardScaler", (), {"__module__": module.__name__})
     module.StandardScaler = kind  # type: ignore[attr-defined]
@@ -75,10 +77,11 @@ def save_scaler(path: Path) -> tuple[np.ndarray, np.ndarray]:
         n_samples_seen_=356_427_874,
         _sklearn_version="0.19.2",
     )
+    vars(scaler).update(changes)
     sys.modules[module.__name__] = module
     try:
         with gzip.open(path, "wb") as file:
-            joblib.dump(scaler, file, protocol=2)
+            joblib.dump(scaler, file, protocol=protocol)
     finally:
         del sys.modules[module.__name__]
     return mean, scale

@@ -40,7 +40,7 @@ class Repository:
         return revision if revision in self.commits else None
 
 
-class Refused(Exception):
+class RefusalError(Exception):
     """An answer other than 200, with the code that the client makes its errors of."""
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
@@ -64,24 +64,35 @@ class Handler(BaseHTTPRequestHandler):
         self._handle(b"")
 
     def do_POST(self) -> None:
-        self._handle(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        self._handle(self._body())
 
-    do_PUT = do_POST
+    do_PUT = do_POST  # noqa: N815
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
 
     def _handle(self, body: bytes) -> None:
         path = urlsplit(self.path).path
-        self.server.requests.append((self.command, unquote(path), dict(self.headers)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append((self.command, unquote(path), headers))
         try:
             if self.server.broken:
-                raise Refused(self.server.broken)
+                raise RefusalError(self.server.broken)
             for method, pattern, answer in ROUTES:
                 if self.command in method and (match := re.fullmatch(pattern, path)):
                     answer(self, body, *map(unquote, match.groups()))
                     return
-            raise Refused(404, message=f"no route for {self.command} {path}")
-        except Refused as refused:
-            headers = {"X-Error-Code": refused.code, "X-Error-Message": refused.message}
-            self.send({"error": refused.message}, refused.status, **headers)
+            raise RefusalError(404, message=f"no route for {self.command} {path}")
+        except RefusalError as refusal:
+            headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
+            self.send({"error": refusal.message}, refusal.status, **headers)
 
     def send(self, content: Any, status: int = 200, **headers: str) -> None:
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -100,17 +111,17 @@ class Handler(BaseHTTPRequestHandler):
     def repository(self, name: str) -> Repository:
         """A repository that this token may read; the Hub hides private ones behind a 401."""
         if self.token not in ("", TOKEN):
-            raise Refused(401, message="Invalid credentials in Authorization header")
+            raise RefusalError(401, message="Invalid credentials in Authorization header")
         found = self.server.repositories.get(name)
         if found is None or (found.private and self.token != TOKEN):
-            raise Refused(404 if self.token else 401, "RepoNotFound", "Repository not found")
+            raise RefusalError(404 if self.token else 401, "RepoNotFound", "Repository not found")
         if found.gated and self.token != TOKEN:
-            raise Refused(403, "GatedRepo", f"Access to model {name} is restricted.")
+            raise RefusalError(403, "GatedRepo", f"Access to model {name} is restricted.")
         return found
 
     def writable(self, name: str) -> Repository:
         if self.token != TOKEN:
-            raise Refused(401, message="Invalid username or password.")
+            raise RefusalError(401, message="Invalid username or password.")
         return self.repository(name)
 
     # What the routes lead to.
@@ -124,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
     def file(self, body: bytes, name: str, revision: str, path: str) -> None:
         repository = self.repository(name)
         if (commit := repository.resolve(revision)) is None:
-            raise Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         known = {"X_Repo_Commit": commit}
         if (data := repository.commits[commit].get(path)) is None:
             self.send(
@@ -137,24 +148,25 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.server.storage[etag] = data
         known |= {"X_Linked_Etag": f'"{etag}"', "X_Linked_Size": str(len(data))}
-        self.send(b"", 302, **known, Location=f"{self.server.address}/storage/{etag}")
+        self.send(b"", 302, **known, Location=f"{self.server.elsewhere}/storage/{etag}")
 
     def stored(self, body: bytes, oid: str) -> None:
         self.send(self.server.storage[oid])
 
     def store(self, body: bytes, oid: str) -> None:
         if hashlib.sha256(body).hexdigest() != oid:
-            raise Refused(400)
+            raise RefusalError(400)
         self.server.storage[oid] = body
         self.send({})
 
     def create(self, body: bytes) -> None:
         if self.token != TOKEN:
-            raise Refused(401, message="Invalid username or password.")
+            raise RefusalError(401, message="Invalid username or password.")
         wanted = json.loads(body)
         name = f"{wanted['organization'] or 'tester'}/{wanted['name']}"
         if name in self.server.repositories:
-            raise Refused(409, message="You already created this model repo")
+            self.send({"error": "exists", "url": f"{self.server.address}/{name}"}, 409)
+            return
         private = wanted.get("private", False) or wanted.get("visibility") == "private"
         repository = self.server.repositories[name] = Repository(private)
         repository.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
@@ -163,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
     def branch(self, body: bytes, name: str, branch: str) -> None:
         repository = self.writable(name)
         if branch in repository.refs:
-            raise Refused(409, message="Reference already exists")
+            raise RefusalError(409, message="Reference already exists")
         repository.refs[branch] = repository.refs["main"]
         self.send({})
 
@@ -174,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def preupload(self, body: bytes, name: str, revision: str) -> None:
         if self.writable(name).resolve(revision) is None:
-            raise Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         answers = [
             {
                 "path": file["path"],
@@ -244,6 +256,11 @@ class LocalHub(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def elsewhere(self) -> str:
+        """The same server under another name, as the Hub's storage is on another host."""
+        return f"http://localhost:{self.server_port}"
 
     def repository(self, name: str, files: dict[str, bytes], **kind: bool) -> str:
         """Publish a repository; the id of its commit."""

@@ -1,8 +1,12 @@
 """The authors' checkpoints and scalers of Kim 2019, in their format."""
 
+import contextlib
 import gzip
 import pickle
+import random
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,8 @@ import torch
 import mirfeat
 from mirfeat.errors import CheckpointMismatchError, CheckpointUnavailableError
 from mirfeat.networks import kim2019
-from mirfeat.networks.kim2019_authors import read_scaler
+from mirfeat.networks.kim2019_authors import read_authors
+from mirfeat.networks.kim2019_scaler import check_published, read_scaler
 from tests.authors_kim2019 import SCALER, save_checkpoint, save_scaler, state_dict
 
 ALL = ["self_", "bpm", "year", "taste", "tag", "lyrics", "cdr_tag", "artist"]
@@ -48,12 +53,14 @@ def test_features_are_those_of_their_network(tmp_path: Path, audio: np.ndarray) 
     tasks, branch_at = ["tag", "self_"], "4"
     path = save_checkpoint(tmp_path, tasks, branch_at)
     mean, scale = read_scaler(tmp_path / SCALER).values()
-    theirs = torch.nn.ModuleDict({
-        "shared": torch.nn.Sequential(*kim2019.stages()[:3]),
-        "branches_feature": torch.nn.ModuleList(
-            [torch.nn.Sequential(*kim2019.stages()[3:]) for _ in tasks]
-        ),
-    })
+    theirs = torch.nn.ModuleDict(
+        {
+            "shared": torch.nn.Sequential(*kim2019.stages()[:3]),
+            "branches_feature": torch.nn.ModuleList(
+                [torch.nn.Sequential(*kim2019.stages()[3:]) for _ in tasks]
+            ),
+        }
+    )
     features = {
         key: value
         for key, value in state_dict(tasks, branch_at).items()
@@ -99,11 +106,61 @@ def test_the_scaler_is_needed_and_named(tmp_path: Path) -> None:
     mirfeat.load_extractor("kim2019-ms-cr-2", checkpoint=path)
 
 
-def test_the_scalers_numbers_come_through_the_pickle(tmp_path: Path) -> None:
-    mean, scale = save_scaler(tmp_path / SCALER)
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_the_scalers_numbers_come_through_the_pickle(protocol: int, tmp_path: Path) -> None:
+    mean, scale = save_scaler(tmp_path / SCALER, protocol)
     found = read_scaler(tmp_path / SCALER)
     np.testing.assert_array_equal(found["mean"], mean)
     np.testing.assert_array_equal(found["scale"], scale)
+
+
+def test_a_scaler_of_2018_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """joblib inside scikit-learn, no padding before arrays, a NumPy number among the values."""
+    kind = "joblib.numpy_pickle.NumpyArrayWrapper"
+    monkeypatch.setattr(f"{kind}.safe_get_numpy_array_alignment_bytes", lambda self: None)
+
+    def old_state(self: Any) -> dict:
+        names = ("subclass", "shape", "order", "dtype", "allow_mmap")
+        return {name: vars(self)[name] for name in names}
+
+    monkeypatch.setattr(f"{kind}.__getstate__", old_state, raising=False)
+    mean, _ = save_scaler(tmp_path / SCALER, n_samples_seen_=np.int64(356_427_874))
+    content = gzip.decompress((tmp_path / SCALER).read_bytes())
+    content = content.replace(b"cjoblib.", b"csklearn.externals.joblib.")
+    content = content.replace(b"cnumpy._core.", b"cnumpy.core.")
+    assert b"numpy.core.multiarray\nscalar" in content
+    (tmp_path / SCALER).write_bytes(gzip.compress(content))
+    np.testing.assert_array_equal(read_scaler(tmp_path / SCALER)["mean"], mean)
+    check_published(tmp_path / SCALER)
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    """Bytes changed anywhere: read all the same, or refused with mirfeat's error."""
+    draw = random.Random(0)
+    checkpoint = save_checkpoint(tmp_path, ["tag"], "fc")
+    for path, tries in ((checkpoint, 60), (tmp_path / SCALER, 120)):
+        whole = path.read_bytes()
+        for number in range(tries):
+            inside = path != checkpoint and number % 2 == 0
+            content = bytearray(gzip.decompress(whole) if inside else whole)
+            end = 4000 if path == checkpoint else len(content)
+            for _ in range(3):
+                content[draw.randrange(end)] = draw.randrange(256)
+            if number % 3 == 0:
+                del content[draw.randrange(end) :]
+            path.write_bytes(gzip.compress(content) if inside else content)
+            with contextlib.suppress(CheckpointMismatchError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read_scaler(path) if path != checkpoint else read_authors("kim2019-ss-r", 0, path)
+
+
+def test_another_number_of_bands_is_refused(tmp_path: Path) -> None:
+    save_scaler(tmp_path / SCALER, mean_=np.zeros(96))
+    with pytest.raises(CheckpointMismatchError, match=r"shape \(96,\)"):
+        read_scaler(tmp_path / SCALER)
+    np.savez(tmp_path / "short.npz", mean=np.zeros(128), scale=np.full(128, np.nan))
+    with pytest.raises(CheckpointMismatchError, match="no mean and scale of 128"):
+        read_scaler(tmp_path / "short.npz")
 
 
 class Bomb:
@@ -136,13 +193,15 @@ def test_arrays_of_objects_in_a_scaler_do_not_run(tmp_path: Path) -> None:
     target = tmp_path / "was_here"
     array = np.array([Bomb(target)], dtype=object)
     with gzip.open(tmp_path / SCALER, "wb") as file:
-        joblib.dump({"mean_": array}, file)
+        joblib.dump({"mean_": array}, file, protocol=2)
     with pytest.raises(CheckpointMismatchError, match="array of objects"):
         read_scaler(tmp_path / SCALER)
     assert not target.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.cut"]
+)
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.pth.tar"
     path.write_bytes(content)
@@ -155,7 +214,9 @@ def test_tensors_too_many_or_too_few_are_listed(tmp_path: Path) -> None:
     record = torch.load(path, weights_only=True)
     record["state_dict"]["surprise"] = record["state_dict"].pop("shared.0.conv.bias")
     torch.save(record, path)
-    with pytest.raises(CheckpointMismatchError, match=r"missing network\.trunk.*unexpected surprise"):
+    with pytest.raises(
+        CheckpointMismatchError, match=r"missing network\.trunk.*unexpected surprise"
+    ):
         mirfeat.load_extractor("kim2019-ms-cr-2", checkpoint=path)
 
 
@@ -167,3 +228,23 @@ def test_the_authors_scaler_as_npz() -> None:
     found = read_scaler(folder / "msd_scaler_2018_sclr_dbmel.npz")
     assert found["mean"].min() == pytest.approx(-42.848, abs=1e-3)
     assert found["mean"].max() == pytest.approx(7.958, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tasks": "tag"},
+        {"tasks": []},
+        {"tasks": ["tag", "tag"]},
+        {"tasks": [1]},
+        {"state_dict": [1]},
+        {"branch_at": "3"},
+        {"branch_at": ["2"]},
+        {"state_dict": {}},
+    ],
+)
+def test_records_of_another_form_are_refused(changes: dict, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, ["tag"], "2")
+    torch.save({**torch.load(path, weights_only=True), **changes}, path)
+    with pytest.raises(CheckpointMismatchError):
+        mirfeat.load_extractor("kim2019-ms-cr-2", checkpoint=path)

@@ -142,6 +142,6 @@ def _spec(kind: str, summary: str, trained: bool) -> ExtractorSpec:
 
 SPECS = (
     _spec("base", "statistics of 200 log mel bands over windows of 1.5 s", False),
-    _spec("tag", "the same over 100 dimensions learnt from tags", True),
-    _spec("genre", "the same over 100 dimensions learnt from genres", True),
+    _spec("tag", "statistics of 100 dimensions learnt from tags, over windows of 1.5 s", True),
+    _spec("genre", "statistics of 100 dimensions learnt from genres, over windows of 1.5 s", True),
 )

@@ -150,5 +150,7 @@ def _spec(name: str, summary: str) -> ExtractorSpec:
 
 SPECS = (
     _spec("kim2018-stn", "one network per artist group factor, 256 numbers a source"),
-    _spec("kim2018-mtn", "networks that share the first convolution, 256 numbers a source"),
+    _spec(
+        "kim2018-mtn", "artist group factor networks that share a convolution, 256 numbers a source"
+    ),
 )
