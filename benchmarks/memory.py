@@ -44,14 +44,14 @@ def hour(folder: Path, ending: str) -> Path:
 def main() -> None:
     """Print the table."""
     short = music_file("mp3", 30.0)
+    files = {
+        "nothing (model loaded)": (),
+        "30 s mp3": (str(short),),
+        "1 h mp3": (str(hour(short.parent, "mp3")),),
+        "1 h flac": (str(hour(short.parent, "flac")),),
+    }
     rows = []
     for name, checkpoint in (("choi2017", "random"), ("mfcc", "")):
-        files = {
-            "nothing (model loaded)": (),
-            "30 s mp3": (str(short),),
-            "1 h mp3": (str(hour(short.parent, "mp3")),),
-            "1 h flac": (str(hour(short.parent, "flac")),),
-        }
         for what, path in files.items():
             memory, seconds = measure(name, checkpoint, *path)
             rows.append((name, what, f"{memory / 1e6:.0f}", f"{seconds:.1f}" if path else ""))

@@ -575,10 +575,16 @@ def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_thread(
 
 
 def test_ctrl_c_in_the_middle_of_the_network_keeps_what_is_done(
-    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    clips: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     extractor, runs = mirfeat.load_extractor("mfcc", batch_size=2), 0
     network = Batcher._rows
+    # A shell starts background jobs with the signal ignored, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
     def interrupted(self: Batcher, index: int, batch: np.ndarray) -> Any:
         nonlocal runs
