@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import agreement, import_time, memory, network, one_file
+from benchmarks import agreement, import_time, kim2019, memory, network, one_file
 from benchmarks.tables import print_machine
 
 if __name__ == "__main__":
@@ -10,5 +10,6 @@ if __name__ == "__main__":
     import_time.main()
     network.main()
     one_file.main()
+    kim2019.main()
     memory.main()
     agreement.main("random")

@@ -106,7 +106,12 @@ def calibrate(
         },
     }
     calibrated = choi2017.weights_of(network, reference)
-    metadata = {**calibrated.metadata, "statistics": record["provenance"]}
+    parent = weights.metadata.get("parent_sha256", weights.sha256)
+    metadata = {
+        **calibrated.metadata,
+        "statistics": record["provenance"],
+        "parent_sha256": parent,
+    }
     return Calibration(replace(calibrated, metadata=metadata, name=checkpoint), record)
 
 

@@ -78,10 +78,8 @@ def _exit_code(error: Exception) -> int:
 def _load(arguments: argparse.Namespace) -> Any:
     from mirfeat.loading import load_extractor  # torch: not for --help
 
-    names = ("checkpoint", "layers", "batch_norm", "hop_seconds", "max_seconds", "short", "device")
-    options: dict[str, Any] = {
-        name: getattr(arguments, name, None) for name in (*names, "batch_size")
-    }
+    names = "checkpoint layers sources batch_norm hop_seconds max_seconds short device batch_size"
+    options: dict[str, Any] = {name: getattr(arguments, name, None) for name in names.split()}
     if (chosen := getattr(arguments, "statistics", None)) is not None:
         options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
     return load_extractor(arguments.extractor, **options)

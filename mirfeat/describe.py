@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mirfeat import hub
+from mirfeat import fourtu, hub
 from mirfeat.spec import ExtractorSpec
 
 _WIDTH, _INDENT = 100, 13
@@ -42,7 +42,7 @@ def describe_loaded(extractor: Any) -> dict[str, Any]:
 
 
 def _checkpoints(spec: ExtractorSpec) -> Iterator[dict[str, Any]]:
-    if hub.packaged(spec.name):
+    if hub.packaged(spec.checkpoint_of or spec.name):
         yield {"name": "open", "note": "trained by mirfeat on openly licensed music; installed"}
     for item in spec.checkpoints:
         yield {
@@ -54,6 +54,9 @@ def _checkpoints(spec: ExtractorSpec) -> Iterator[dict[str, Any]]:
             "sha256": item.sha256,
             "address": item.location,
         }
+    if fourtu.takes(spec.name):
+        note = "the authors', from the 4TU repository; experimental"
+        yield {"name": f"{fourtu.NAME}[:EXPERIMENT]", "note": note}
     if spec.has_weights:
         yield {"name": "random[:SEED]", "note": "untrained"}
 
@@ -66,7 +69,7 @@ def as_line(record: Mapping[str, Any], width: int) -> str:
 
 def as_text(record: Mapping[str, Any]) -> str:
     """A page about one extractor."""
-    options = ", ".join(f"{name}={value}" for name, value in record["options"].items())
+    options = ", ".join(f"{name}={value or 'all'}" for name, value in record["options"].items())
     every = f"segments of {record['segment_seconds']:.3g} s every {record['hop_seconds']:.3g} s"
     shortest = (
         f"from {record['min_seconds']:.2g} s" if record["min_seconds"] > 1e-3 else "of any length"

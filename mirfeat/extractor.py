@@ -9,30 +9,26 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
+from mirfeat import predictions, sharing
 from mirfeat.audio import Audio, AudioLike, PathLike
 from mirfeat.clips import Part, embedding_arrays, new_clip, vector_of
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.features import Embedding, FeatureTable, Result, RunReport
+from mirfeat.labels import LabelSpace, Neighbour
 from mirfeat.pipeline import OnError, run_one
+from mirfeat.predictions import Tag
 from mirfeat.runs import Item, Run
 from mirfeat.shards import Format
+from mirfeat.sharing import Metrics
 from mirfeat.spec import ExtractorSpec, Provenance
 from mirfeat.units import Unit, provenance_of
-
-
-class Tag(NamedTuple):
-    """A word for what is heard, with its probability in [0, 1]."""
-
-    name: str
-    probability: float
 
 
 class Extractor:
@@ -108,14 +104,35 @@ class Extractor:
             OptionError: the network has no tag head.
         """
         unit = self._only("tags")
-        names = getattr(unit.model.network, "tag_names", None)
-        if names is None:
-            raise OptionError(f"{self.name} cannot name tags; choi2017 can.")
-        part = replace(unit.part, run=unit.model.tag_probabilities, row_size=len(names))
-        clip = new_clip("audio", self._source(audio, sample_rate), [part], keep_rows=False)
-        probabilities = vector_of(run_one(clip, [part], self.max_seconds), (("mean",),))
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        return tuple(Tag(names[index], float(probabilities[index])) for index in best)
+        return predictions.tags(unit, self._source(audio, sample_rate), self.max_seconds, top)
+
+    def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, np.ndarray]:
+        """What each learning source's head predicts: a distribution over its factors, float32.
+
+        Averaged over segments; for explanations. The head of ``self`` compares two clips and is
+        left out.
+
+        Raises:
+            OptionError: the network was not trained on factors.
+        """
+        unit = self._only("factors")
+        return predictions.factors(unit, self._source(audio, sample_rate), self.max_seconds)
+
+    @property
+    def labels(self) -> LabelSpace:
+        """Labels embedded beside music (hamel2013), with the nearest ones of each.
+
+        Raises:
+            OptionError: the checkpoint has none.
+        """
+        return predictions.labels(self._only("labels"))
+
+    def nearest_labels(
+        self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
+    ) -> tuple[Neighbour, ...]:
+        """Labels nearest to a clip, by L1 distance to its mean embedded frame."""
+        labels, embedding = self.labels, self.embed(audio, sample_rate)
+        return labels.nearest(embedding.summary(("mean",))[embedding.blocks["mean"]], top)
 
     def extract_many(
         self,
@@ -175,6 +192,25 @@ class Extractor:
         return run.to_store(
             Path(store), paths, root, format=format, embed=embed, resume=resume, overwrite=overwrite
         )
+
+    def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:
+        """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again."""
+        return sharing.save(self._only("checkpoint"), Path(folder), metrics)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        metrics: Metrics | None = None,
+    ) -> str:
+        """Save into ``org/repo`` on the Hub, made if need be; the address of the commit."""
+        unit = self._only("checkpoint")
+        where = sharing.Destination(repo, private, token, revision, commit_message)
+        return sharing.push(unit, where, metrics)
 
     def close(self) -> None:
         """Give the network's memory back; the extractor cannot be used any more."""

@@ -12,7 +12,12 @@ from pathlib import Path
 
 def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes."""
-    hasher = hashlib.sha256()
+    return hash_of(path, "sha256")
+
+
+def hash_of(path: Path, algorithm: str) -> str:
+    """Hash of a file's bytes by the name of the algorithm, such as "md5"."""
+    hasher = hashlib.new(algorithm, usedforsecurity=algorithm != "md5")
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             hasher.update(chunk)

@@ -38,8 +38,10 @@ def load_extractor(
         layers: choi2017: which layers, in this order, for example ``"135"``. All by default.
         sources: kim2018, kim2019: which learning sources of the checkpoint. All by default.
         checkpoint: ``"open"`` (default: trained by mirfeat, inside the package), ``"random"`` or
-            ``"random:7"`` (untrained, that seed), a published one (see ``mirfeat info NAME``) or
-            the path of a file. For ``a+b`` also a mapping from part to checkpoint.
+            ``"random:7"`` (untrained, that seed), a published one (see ``mirfeat info NAME``),
+            ``"hf://org/repo@revision"`` or the path of a file or of a folder that
+            :meth:`Extractor.save_pretrained` wrote. For ``a+b`` also a mapping from part to
+            checkpoint.
         statistics: what the vector holds over the rows of a clip, ``mean`` and ``std``;
             ``"paper"`` is what the paper used.
         batch_norm: choi2017: ``"population"`` (frozen statistics, default) or ``"clip"`` (the

@@ -107,6 +107,7 @@ def _add_extract(command: Any) -> None:
     command.add_argument("--workers", type=_positive, metavar="N", help="decoding threads")
     vector = command.add_argument_group("the vector")
     vector.add_argument("--layers", help="choi2017, e.g. 135")
+    vector.add_argument("--sources", help="kim2018, kim2019, e.g. tag,artist or gsedm")
     vector.add_argument("--statistics", help="mean,std (default), mean, std or paper")
     vector.add_argument("--batch-norm", choices=("population", "clip"), help="choi2017")
     _add_loading(command)
@@ -114,7 +115,9 @@ def _add_extract(command: Any) -> None:
 
 def _add_loading(command: Any) -> None:
     group = command.add_argument_group("network and audio")
-    group.add_argument("--checkpoint", help="open, random[:SEED], a published one, or a file")
+    group.add_argument(
+        "--checkpoint", help="open, random[:SEED], a published one, hf://…, or a file"
+    )
     group.add_argument("--hop-seconds", type=float, metavar="S", help="between segments")
     group.add_argument("--max-seconds", type=float, metavar="S", help="only the start of each clip")
     group.add_argument(

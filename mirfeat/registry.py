@@ -7,7 +7,7 @@ import fnmatch
 import re
 
 from mirfeat.errors import ConfigError, UnknownExtractorError
-from mirfeat.networks import choi2017, mfcc
+from mirfeat.networks import choi2017, hamel2013, kim2018, kim2019, mfcc
 from mirfeat.spec import ExtractorSpec
 
 _SPECS: dict[str, ExtractorSpec] = {}
@@ -44,5 +44,5 @@ def list_extractors(pattern: str = "*") -> tuple[str, ...]:
     return tuple(name for name in _SPECS if fnmatch.fnmatchcase(name, pattern))
 
 
-for _spec in (*choi2017.SPECS, *mfcc.SPECS):
+for _spec in (*choi2017.SPECS, *hamel2013.SPECS, *kim2018.SPECS, *kim2019.SPECS, *mfcc.SPECS):
     register(_spec)

@@ -122,7 +122,8 @@ class ExtractorSpec:
 
     ``build(weights, options)`` assembles the model; ``initialise(seed)`` draws the untrained
     weights of ``checkpoint="random"``, and is None for an extractor that has no weights at all.
-    ``options`` maps the extractor's own options to their defaults.
+    ``options`` maps the extractor's own options to their defaults. ``checkpoint_of`` is the name of
+    another extractor whose checkpoints this one reads.
     """
 
     name: str
@@ -134,9 +135,10 @@ class ExtractorSpec:
     paper_statistics: tuple[str, ...]
     build: Callable[[Weights | None, Mapping[str, Any]], Model]
     initialise: Callable[[int], Weights] | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     checkpoints: tuple[Checkpoint, ...] = ()
     formats: tuple[ForeignFormat, ...] = ()
+    checkpoint_of: str = ""
 
     @property
     def has_weights(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirfeat import checkpoint as files
-from mirfeat import hub
+from mirfeat import fourtu, hub, huggingface
 from mirfeat.checkpoint import Weights
 from mirfeat.errors import (
     CheckpointError,
@@ -40,6 +40,8 @@ def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None)
         checkpoint = "open"
     if not isinstance(checkpoint, str | os.PathLike):
         raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
+    if isinstance(checkpoint, str) and checkpoint.startswith(huggingface.SCHEME):
+        return _from_hub(spec, checkpoint)
     weights = _named(spec, checkpoint) if isinstance(checkpoint, str) else None
     weights = weights or _file(spec, Path(checkpoint))
     return replace(weights, name=os.fspath(checkpoint))
@@ -60,11 +62,13 @@ def _named(spec: ExtractorSpec, name: str) -> Weights | None:
     for published in spec.checkpoints:
         if published.name == name:
             return _published(spec, published)
+    if kind == fourtu.NAME and fourtu.takes(spec.name):
+        return _from_4tu(spec, fourtu.experiment(spec.name, name))
     return None
 
 
 def _open(spec: ExtractorSpec) -> Weights:
-    path = hub.packaged(spec.name)
+    path = hub.packaged(spec.checkpoint_of or spec.name)
     if path is None:
         raise CheckpointUnavailableError(
             f"{spec.name}: this version of mirfeat ships no open weights for it. "
@@ -75,7 +79,9 @@ def _open(spec: ExtractorSpec) -> Weights:
 
 def _others(spec: ExtractorSpec) -> str:
     """Names that ``checkpoint=`` takes besides "open"."""
-    return ", ".join(repr(name) for name in [*(c.name for c in spec.checkpoints), "random"])
+    names = [*(c.name for c in spec.checkpoints), "random"]
+    names += [fourtu.NAME] if fourtu.takes(spec.name) else []
+    return ", ".join(map(repr, names))
 
 
 def _seed(name: str, seed: str) -> int:
@@ -90,7 +96,7 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
     converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
-    if (weights := _converted(spec, published, converted)) is not None:
+    if (weights := _converted(spec, converted, published.sha256)) is not None:
         return weights
     source = hub.fetch(published)
     logger.warning(
@@ -100,7 +106,17 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
         published.licence,
         published.training_data,
     )
-    weights = replace(_read(spec, source), sha256=published.sha256)
+    return _kept(replace(_read(spec, source), sha256=published.sha256), converted)
+
+
+def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
+    """Read the conversion of an experiment of the 4TU item, making it at first use."""
+    converted = fourtu.converted_path(spec.name, spec.version, experiment)
+    weights = _converted(spec, converted)
+    return weights or _kept(fourtu.fetch(spec.name, experiment), converted)
+
+
+def _kept(weights: Weights, converted: Path) -> Weights:
     try:
         files.write(converted, weights)
     except OSError as error:
@@ -109,13 +125,16 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     return weights
 
 
-def _converted(spec: ExtractorSpec, published: Checkpoint, path: Path) -> Weights | None:
-    """The conversion in the cache folder, if it is there, whole, and made from this very file."""
+def _converted(spec: ExtractorSpec, path: Path, sha256: str | None = None) -> Weights | None:
+    """The conversion in the cache folder, if it is there, whole, and made from this very file.
+
+    Without ``sha256`` it may be made from any, its name says from which.
+    """
     if not os.path.isfile(path):
         return None
     try:
         weights = _read(spec, path)
-        if weights.sha256 == published.sha256:
+        if sha256 in (None, weights.sha256):
             return weights
         problem = f"made from sha256 {weights.sha256}"
     except CheckpointError as error:
@@ -125,9 +144,23 @@ def _converted(spec: ExtractorSpec, published: Checkpoint, path: Path) -> Weight
     return None
 
 
+def _from_hub(spec: ExtractorSpec, address: str) -> Weights:
+    path, commit = huggingface.fetch(address, _filenames(spec))
+    # The commit, not the branch: what a run is resumed with is what it was begun with.
+    repo, _ = huggingface.parse(address)
+    return replace(_read(spec, path), name=f"{huggingface.SCHEME}{repo}@{commit}")
+
+
+def _filenames(spec: ExtractorSpec) -> list[str]:
+    """Where a folder or repository has an extractor's checkpoint, in order of preference."""
+    names = [f"{name}.safetensors" for name in (spec.name, spec.checkpoint_of) if name]
+    return [*names, huggingface.WEIGHTS_FILE]
+
+
 def _file(spec: ExtractorSpec, path: Path) -> Weights:
     if path.is_dir():
-        path = path / f"{spec.name}.safetensors"
+        found = [path / name for name in _filenames(spec) if (path / name).is_file()]
+        path = found[0] if found else path / f"{spec.name}.safetensors"
     if not path.is_file():
         raise CheckpointUnavailableError(
             f"checkpoint {str(path)!r} is neither a file nor 'open' nor one of {_others(spec)}."
@@ -152,7 +185,7 @@ def _read(spec: ExtractorSpec, path: Path) -> Weights:
             f"{path}: starts with {start[:8]!r}; {spec.name} reads {known}."
         )
     weights = files.read(path)
-    if (made_for := weights.metadata.get("extractor")) != spec.name:
+    if (made_for := weights.metadata.get("extractor")) not in (spec.name, spec.checkpoint_of):
         raise CheckpointMismatchError(
             f"{path}: a checkpoint for {made_for!r}, not for {spec.name!r}."
         )

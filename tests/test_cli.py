@@ -271,6 +271,7 @@ def test_options_reach_the_extractor(
             "name": "choi2017",
             "checkpoint": "random:3",
             "layers": "13",
+            "sources": None,
             "statistics": ["mean"],
             "batch_norm": "clip",
             "short": "error",

@@ -31,16 +31,6 @@ class Network(Protocol):
         ...
 
 
-class Tagger(Protocol):
-    """A network that can also name what it hears."""
-
-    tag_names: tuple[str, ...]
-
-    def tag_probabilities(self, image: Tensor) -> Tensor:
-        """Probability of each tag, [B, len(tag_names)]."""
-        ...
-
-
 class Model(nn.Module):
     """Front end and network as one: segments of waveform [B, C, N] to rows."""
 
@@ -57,11 +47,6 @@ class Model(nn.Module):
         """Rows of waveform segments."""
         rows: Rows = self.network(self.frontend(audio))
         return rows
-
-    def tag_probabilities(self, audio: Tensor) -> Rows:
-        """Tag probabilities [B, tags] in place of rows, with no spread inside."""
-        probabilities: Tensor = self.network.tag_probabilities(self.frontend(audio))  # type: ignore[operator]
-        return probabilities, torch.zeros_like(probabilities)
 
 
 def he_normal(shape: tuple[int, ...], fan_in: int, generator: np.random.Generator) -> Tensor:

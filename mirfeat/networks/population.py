@@ -26,12 +26,12 @@ class NormalisedLayer(Protocol):
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Kernel and bias of a convolution and its frozen batch norm in one, computed in float64."""
-    assert conv.bias is not None
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     kernel = conv.weight.double() * scale[:, None, None, None]
-    bias = norm.bias.double() + scale * (conv.bias.double() - norm.running_mean.double())
+    centre = norm.running_mean.double() - (0.0 if conv.bias is None else conv.bias.double())
+    bias = norm.bias.double() - scale * centre
     return kernel.float().detach(), bias.float().detach()
 
 
