@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mirfeat.audio import Audio
+    from mirfeat.describe import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
     from mirfeat.extractor import Extractor
     from mirfeat.features import Embedding, FeatureTable
@@ -32,6 +33,7 @@ _HOME = {
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",
+    "info": "describe",
     "list_extractors": "registry",
     "load_extractor": "loading",
     "load_features": "store",
@@ -46,6 +48,7 @@ __all__ = [
     "MirfeatWarning",
     "__version__",
     "concatenate",
+    "info",
     "list_extractors",
     "load_extractor",
     "load_features",

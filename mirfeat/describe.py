@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mirfeat import fourtu, hub
+from mirfeat.registry import get_spec
 from mirfeat.spec import ExtractorSpec
 
 _WIDTH, _INDENT = 100, 13
@@ -24,12 +25,24 @@ def describe(spec: ExtractorSpec) -> dict[str, Any]:
         "segment_seconds": spec.segment.samples / rate,
         "hop_seconds": spec.segment.hop_samples / rate,
         "min_seconds": spec.segment.min_samples / rate,
+        "blocks": dict(spec.blocks),
+        "dimension": 2 * sum(spec.blocks.values()),
+        "paper_dimension": len(spec.paper_statistics) * sum(spec.blocks.values()),
         "options": dict(spec.options),
         "paper": spec.paper.citation,
         "url": spec.paper.url,
         "checkpoints": list(_checkpoints(spec)),
         "bibtex": spec.paper.bibtex,
     }
+
+
+def info(name: str) -> dict[str, Any]:
+    """Everything about one extractor as data: what ``mirfeat info NAME --json`` prints.
+
+    Raises:
+        UnknownExtractorError: no such name.
+    """
+    return describe(get_spec(name))
 
 
 def describe_loaded(extractor: Any) -> dict[str, Any]:
@@ -64,7 +77,8 @@ def _checkpoints(spec: ExtractorSpec) -> Iterator[dict[str, Any]]:
 def as_line(record: Mapping[str, Any], width: int) -> str:
     """One line of a list, with the name padded to ``width``."""
     seconds = f"{record['segment_seconds']:.3g} s segments"
-    return f"{record['name']:{width}}  {_input(record)}, {seconds}  {record['summary']}"
+    numbers = f"{record['dimension']} numbers"
+    return f"{record['name']:{width}}  {_input(record)}, {seconds}, {numbers}  {record['summary']}"
 
 
 def as_text(record: Mapping[str, Any]) -> str:
@@ -81,6 +95,13 @@ def as_text(record: Mapping[str, Any]) -> str:
     ]
     if names := record.get("feature_names"):
         lines += _entry("vector", f"{len(names)} numbers, {names[0]} … {names[-1]}")
+    else:
+        paper = record["paper_dimension"] or "none"
+        lines += _entry(
+            "vector", f"{record['dimension']} numbers (mean, std); of the paper: {paper}"
+        )
+        row = ", ".join(f"{name} {size}" for name, size in record["blocks"].items())
+        lines += _entry("row", f"{sum(record['blocks'].values())} numbers a segment: {row}")
     lines += [
         *_entry("options", options or "none of its own"),
         *_entry("version", f"{record['version']}, which goes up whenever a number changes"),

@@ -229,7 +229,7 @@ class FeatureTable:
 class RunReport:
     """Outcome of a run over many files; seconds of audio and of the clock.
 
-    ``notes`` counts what :attr:`Result.notes` said, without the numbers in it.
+    ``notes`` counts what :attr:`Result.notes` said, by kind: ``{"silent": 2, "tiled": 5}``.
     """
 
     done: int

@@ -123,7 +123,8 @@ class ExtractorSpec:
     ``build(weights, options)`` assembles the model; ``initialise(seed)`` draws the untrained
     weights of ``checkpoint="random"``, and is None for an extractor that has no weights at all.
     ``options`` maps the extractor's own options to their defaults. ``checkpoint_of`` is the name of
-    another extractor whose checkpoints this one reads.
+    another extractor whose checkpoints this one reads. ``blocks`` are the named parts of a row with
+    their sizes, at default options and of a checkpoint that has every source of the paper.
     """
 
     name: str
@@ -139,6 +140,7 @@ class ExtractorSpec:
     checkpoints: tuple[Checkpoint, ...] = ()
     formats: tuple[ForeignFormat, ...] = ()
     checkpoint_of: str = ""
+    blocks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def has_weights(self) -> bool:

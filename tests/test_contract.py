@@ -47,6 +47,8 @@ def test_sizes_and_names_are_as_declared(extractor: Extractor) -> None:
     assert vector.shape == (extractor.dimension,) == (len(extractor.feature_names),)
     assert len(set(extractor.feature_names)) == extractor.dimension
     assert extractor.dimension == 2 * extractor.row_dimension
+    if extractor.provenance.checkpoint_name in (None, "random"):
+        assert extractor._units[0].model.block_sizes == dict(extractor.spec.blocks)
     assert all(name.startswith(f"{extractor.name}.") for name in extractor.feature_names)
     embedding = extractor.embed(sound(3.0, 22_050), 22_050)
     assert embedding.values.shape[1] == extractor.row_dimension == len(embedding.row_names)

@@ -15,6 +15,8 @@ def test_every_extractor_has_a_record_a_line_and_a_page(name: str) -> None:
     spec = get_spec(name)
     record = json.loads(json.dumps(describe(spec)))
     assert record["name"] == name
+    assert mirfeat.info(name) == describe(spec)
+    assert record["dimension"] == 2 * sum(record["blocks"].values()) > 0
     line = as_line(record, 12)
     assert line.startswith(f"{name:12}  {spec.mel.sample_rate} Hz")
     assert "\n" not in line

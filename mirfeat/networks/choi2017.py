@@ -234,6 +234,7 @@ SPECS = (
         build=build,
         initialise=initialise,
         options={"layers": "12345", "batch_norm": "population"},
+        blocks={f"layer{layer}": CHANNELS for layer in "12345"},
         checkpoints=(MSD,),
         formats=(ForeignFormat("choi2017-hdf5", b"\x89HDF\r\n\x1a\n", read_keras1),),
     ),

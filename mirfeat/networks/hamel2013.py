@@ -137,6 +137,7 @@ def _spec(kind: str, summary: str, trained: bool) -> ExtractorSpec:
         paper_statistics=("mean",),
         build=build,
         initialise=(lambda seed: initialise(name, seed)) if trained else None,
+        blocks=dict.fromkeys(STATISTICS, EMBEDDING_SIZE if trained else MEL.n_mels),
     )
 
 

@@ -145,12 +145,11 @@ def _spec(name: str, summary: str) -> ExtractorSpec:
         build=partial(build, name),
         initialise=partial(initialise, name),
         options={"sources": None},
+        blocks=dict.fromkeys(SOURCES, FEATURE_SIZE),
     )
 
 
 SPECS = (
-    _spec("kim2018-stn", "one network per artist group factor, 256 numbers a source"),
-    _spec(
-        "kim2018-mtn", "artist group factor networks that share a convolution, 256 numbers a source"
-    ),
+    _spec("kim2018-stn", "one network per artist group factor"),
+    _spec("kim2018-mtn", "artist group factor networks that share a convolution"),
 )

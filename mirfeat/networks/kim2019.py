@@ -151,7 +151,12 @@ SEGMENT = SegmentSpec(
 )
 
 
-def _spec(name: str, summary: str, checkpoint_of: str = "") -> ExtractorSpec:
+def _spec(
+    name: str,
+    summary: str,
+    checkpoint_of: str = "",
+    blocks: tuple[str, ...] = SOURCES,
+) -> ExtractorSpec:
     read = partial(read_authors, name, BRANCH_POINTS[name])
     return ExtractorSpec(
         name=name,
@@ -164,16 +169,17 @@ def _spec(name: str, summary: str, checkpoint_of: str = "") -> ExtractorSpec:
         build=partial(build, name),
         initialise=partial(initialise, name),
         options={"sources": None},
+        blocks=dict.fromkeys(blocks, FEATURE_SIZE),
         formats=tuple(ForeignFormat("the authors' pth.tar", start, read) for start in SIGNATURES),
         checkpoint_of=checkpoint_of,
     )
 
 
 SPECS = (
-    _spec("kim2019-ss-r", "one source, one network: 256 numbers", "kim2019-mss-cr"),
-    _spec("kim2019-ms-sr-fc", "all sources share everything: 256 numbers"),
-    _spec("kim2019-ms-cr-6", "sources share five convolutions, 256 numbers a source"),
-    _spec("kim2019-ms-cr-4", "sources share three convolutions, 256 numbers a source"),
-    _spec("kim2019-ms-cr-2", "sources share one convolution, 256 numbers a source"),
-    _spec("kim2019-mss-cr", "sources share nothing, 256 numbers a source"),
+    _spec("kim2019-ss-r", "one source, one network", "kim2019-mss-cr", ("tag",)),
+    _spec("kim2019-ms-sr-fc", "all sources share everything", blocks=("shared",)),
+    _spec("kim2019-ms-cr-6", "sources share five convolutions"),
+    _spec("kim2019-ms-cr-4", "sources share three convolutions"),
+    _spec("kim2019-ms-cr-2", "sources share one convolution"),
+    _spec("kim2019-mss-cr", "sources share nothing"),
 )

@@ -91,5 +91,6 @@ SPECS = (
         ),
         paper_statistics=("mean", "std"),
         build=build,
+        blocks=Mfcc.block_sizes,
     ),
 )
