@@ -75,12 +75,12 @@ def calibrate(
         ConfigError: no usable music.
         CheckpointError: the weights cannot be had.
     """
+    sources = [Source(Path(given).name, tuple(find_audio([given]))) for given in music]
     weights = load_weights(get_spec("choi2017"), checkpoint)
     assert weights is not None
     network = Choi2017()
     unused = ("running_mean", "running_var", "scaling.reference")
     fill({"network": network}, weights, unused=unused)
-    sources = [Source(Path(given).name, tuple(find_audio([given]))) for given in music]
     chosen = {
         source.name: list(_choose(source, len(sources), segments, seed)) for source in sources
     }

@@ -66,26 +66,25 @@ class Batcher:
             clip.pending -= 1
 
     def _rows(self, index: int, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances [B, D] of segments [B, C, N]; in halves when memory runs out."""
-        part = self._parts[index]
-        try:
-            with torch.inference_mode():
-                mean, variance = part.run(torch.from_numpy(batch).to(part.device))
-            return mean.cpu().numpy(), variance.cpu().numpy()
-        except torch.cuda.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        # Not above: until an except block is left, its error holds on to the memory.
-        half = -(-len(batch) // 2)
-        if half < self._sizes[index]:
-            self._sizes[index] = half
-            logger.warning(
-                "%s: %d segments do not fit into the memory of %s; going on with %d at a time",
-                *(part.spec.name, len(batch), part.device, half),
-            )
-        halves = [self._rows(index, some) for some in (batch[:half], batch[half:])]
-        means, variances = (np.concatenate(arrays) for arrays in zip(*halves, strict=True))
-        return means, variances
+        """Means and variances [B, D] of segments [B, C, N]; fewer at a time if memory runs out."""
+        part, means, variances = self._parts[index], [], []
+        while len(batch):
+            some = batch[: self._sizes[index]]
+            try:
+                with torch.inference_mode():
+                    mean, variance = part.run(torch.from_numpy(some).to(part.device))
+                means.append(mean.cpu().numpy())
+                variances.append(variance.cpu().numpy())
+                batch = batch[len(some) :]
+            except torch.cuda.OutOfMemoryError:
+                if len(some) == 1:
+                    raise
+                self._sizes[index] = -(-len(some) // 2)
+                logger.warning(
+                    "%s: %d segments do not fit into the memory of %s; going on with %d at a time",
+                    *(part.spec.name, len(some), part.device, self._sizes[index]),
+                )
+        return np.concatenate(means), np.concatenate(variances)
 
 
 def run_one(clip: Clip, parts: list[Part], max_seconds: float | None) -> Clip:

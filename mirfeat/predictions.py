@@ -27,11 +27,13 @@ def tags(unit: Unit, source: Source, max_seconds: float | None, top: int) -> tup
     """The most probable tags of a clip.
 
     Raises:
-        OptionError: the network has no tag head.
+        OptionError: the network has no tag head, or ``top`` is below 1.
     """
     network: Any = unit.model.network
     if not hasattr(network, "tag_names"):
         raise OptionError(f"{unit.spec.name} cannot name tags; choi2017 can.")
+    if top < 1:
+        raise OptionError(f"top={top}: it is 1 or more tags.")
     names, probabilities = network.tag_names, network.tag_probabilities
     average = _average(unit, source, max_seconds, probabilities, len(names))
     best = np.argsort(-average, kind="stable")[:top]

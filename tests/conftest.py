@@ -1,11 +1,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # A busy machine is no failure of the code.
 settings.register_profile("mirfeat", deadline=None)
 settings.load_profile("mirfeat")
+
+# Small networks: threads of torch that wait for each other on a shared machine cost more than they
+# gain (measured: twice the time).
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 

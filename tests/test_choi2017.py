@@ -160,6 +160,11 @@ def test_tags_are_the_sigmoid_of_the_head_over_layer_5(
     assert load(weight_file, layers="1").tags(audio, RATE, top=3) == tags[:3]
 
 
+def test_no_tags_are_no_answer(weight_file: Path, audio: np.ndarray) -> None:
+    with pytest.raises(OptionError, match="1 or more tags"):
+        load(weight_file).tags(audio, RATE, top=0)
+
+
 def test_clip_mode_depends_on_the_clip_alone(weight_file: Path, audio: np.ndarray) -> None:
     extractor = load(weight_file, batch_norm="clip", batch_size=4)
     items = [(audio, RATE), (audio[::-1].copy(), RATE), (0.5 * audio, RATE)]

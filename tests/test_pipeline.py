@@ -326,16 +326,19 @@ def limited_memory(most: int, sizes: list[int]) -> Callable[[torch.Tensor], Rows
     return run
 
 
-def test_out_of_memory_halves_the_batch_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_out_of_memory_makes_batches_smaller_for_good_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sizes: list[int] = []
     parts = [part_of(batch_size=9, run=limited_memory(3, sizes))]
-    vectors = finishes(lambda: run(parts, workers=2))
-    for id, vector in run([part_of()], workers=1).items():
+    vectors = finishes(lambda: run(parts, 1, [18.0, 20.0]))
+    for id, vector in run([part_of()], 1, [18.0, 20.0]).items():
         np.testing.assert_array_equal(vectors[id], vector)
-    # Not again for every batch.
-    assert sum(size > 3 for size in sizes) <= 2
-    assert len(caplog.messages) <= 2
-    assert "going on with 3 at a time" in caplog.messages[-1]
+    assert sizes == [9, 5, 3, 3, 3, 3, 3, 3, 1]
+    assert [message.partition(": ")[2] for message in caplog.messages] == [
+        "9 segments do not fit into the memory of cpu; going on with 5 at a time",
+        "5 segments do not fit into the memory of cpu; going on with 3 at a time",
+    ]
 
 
 def test_out_of_memory_with_a_single_segment_is_the_end() -> None:
