@@ -20,8 +20,9 @@ from tqdm.auto import tqdm
 
 from mirfeat import __version__
 from mirfeat import checkpoint as checkpoints
-from mirfeat.audio import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio import ClipFacts, Converter, open_clip
 from mirfeat.checkpoint import Weights, fill
+from mirfeat.clips import cut
 from mirfeat.collection import find_audio
 from mirfeat.errors import AudioError, ConfigError
 from mirfeat.files import replacing
@@ -145,20 +146,13 @@ def _sample(path: Path, count: int, seed: int) -> list[Segment]:
 
 
 def _segments(path: Path) -> Iterator[Segment]:
-    spec = choi2017.SEGMENT
+    """Segments of a file that are not near silence."""
+    rate = choi2017.MEL.sample_rate
     with open_clip(path, None) as reader:
-        converter = Converter(reader, choi2017.MEL.sample_rate, 1)
-        cutter = Segmenter(spec, choi2017.MEL.sample_rate, reader.name, refuse_short=False)
-        block = None
-        for block in checked_blocks(reader, ClipFacts()):
-            yield from _loud(cutter.push(converter.convert(block)))
-        assert block is not None
-        yield from _loud(cutter.push(converter.flush(block)))
-        yield from _loud(cutter.finish())
-
-
-def _loud(segments: Iterator[Segment]) -> Iterator[Segment]:
-    return (segment for segment in segments if np.abs(segment.audio).max() > _MIN_PEAK)
+        segmenter = Segmenter(choi2017.SEGMENT, rate, reader.name, refuse_short=False)
+        for _, segment in cut(reader, ClipFacts(), [(Converter(reader, rate, 1), segmenter)]):
+            if np.abs(segment.audio).max() > _MIN_PEAK:
+                yield segment
 
 
 def _numbers(values: Any) -> list[float]:

@@ -23,6 +23,8 @@ from mirfeat.errors import CheckpointMismatchError, ChecksumError
 from mirfeat.files import replacing, sha256_of
 
 FORMAT = 1
+# What torch counts while training, and nothing needs.
+_COUNTER = "num_batches_tracked"
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -92,6 +94,16 @@ def _seal(record: str, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(f"{digest(tensors)} {record}".encode()).hexdigest()
 
 
+def gather(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Tensors of modules by prefix, as checkpoints hold them: the inverse of :func:`fill`."""
+    return {
+        f"{prefix}.{key}": tensor
+        for prefix, module in modules.items()
+        for key, tensor in module.state_dict().items()
+        if not key.endswith(_COUNTER)
+    }
+
+
 def fill(modules: Mapping[str, nn.Module], weights: Weights, unused: Sequence[str] = ()) -> None:
     """Load tensors into modules by prefix; keys that end in one of ``unused`` are left alone.
 
@@ -99,12 +111,7 @@ def fill(modules: Mapping[str, nn.Module], weights: Weights, unused: Sequence[st
         CheckpointMismatchError: tensors missing, unexpected or of another shape, all listed.
     """
     given = {key: t for key, t in weights.tensors.items() if not key.endswith(tuple(unused))}
-    wanted = {
-        f"{prefix}.{key}": tensor
-        for prefix, module in modules.items()
-        for key, tensor in module.state_dict().items()
-        if not key.endswith(("num_batches_tracked", *unused))
-    }
+    wanted = {key: t for key, t in gather(modules).items() if not key.endswith(tuple(unused))}
     problems = [f"missing {key}" for key in sorted(wanted.keys() - given.keys())]
     problems += [f"unexpected {key}" for key in sorted(given.keys() - wanted.keys())]
     problems += [
@@ -118,8 +125,7 @@ def fill(modules: Mapping[str, nn.Module], weights: Weights, unused: Sequence[st
         )
     with torch.no_grad():
         for key, tensor in wanted.items():
-            if key in given:
-                tensor.copy_(given[key])
+            tensor.copy_(given[key])
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

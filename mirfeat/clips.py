@@ -6,7 +6,7 @@ stays of a clip are its moments, and its rows where they are wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ import torch
 from mirfeat.audio import Audio, ClipFacts, Converter, PathLike, checked_blocks, open_clip
 from mirfeat.features import Moments
 from mirfeat.networks.blocks import Rows
+from mirfeat.reader import Reader
 from mirfeat.segments import Segment, Segmenter
 from mirfeat.spec import ExtractorSpec, SegmentSpec
 
@@ -87,27 +88,37 @@ def clip_segments(
 ) -> Iterator[tuple[int, Segment]]:
     """Decode a clip and yield (index of part, segment), each part's in the order of time."""
     with open_clip(clip.source, max_seconds) as reader:
-        converters = [
-            Converter(reader, part.spec.mel.sample_rate, part.spec.mel.channels) for part in parts
-        ]
-        segmenters = [
-            Segmenter(
-                part.segment, part.spec.mel.sample_rate, reader.name, refuse_short=part.refuse_short
+        cutters = [
+            (
+                Converter(reader, part.spec.mel.sample_rate, part.spec.mel.channels),
+                Segmenter(
+                    part.segment,
+                    part.spec.mel.sample_rate,
+                    reader.name,
+                    refuse_short=part.refuse_short,
+                ),
             )
             for part in parts
         ]
-        block = None
-        for block in checked_blocks(reader, clip.facts):
-            for index, converter in enumerate(converters):
-                for segment in segmenters[index].push(converter.convert(block)):
-                    yield index, segment
-        assert block is not None  # an empty clip has raised
-        for index, converter in enumerate(converters):
-            for segment in segmenters[index].push(converter.flush(block)):
+        yield from cut(reader, clip.facts, cutters)
+    clip.notes += _notes(clip.facts, parts, [segmenter for _, segmenter in cutters])
+
+
+def cut(
+    reader: Reader, facts: ClipFacts, cutters: Sequence[tuple[Converter, Segmenter]]
+) -> Iterator[tuple[int, Segment]]:
+    """Read an opened clip once and yield (index of cutter, segment); ``facts`` is filled."""
+    block = None
+    for block in checked_blocks(reader, facts):
+        for index, (converter, segmenter) in enumerate(cutters):
+            for segment in segmenter.push(converter.convert(block)):
                 yield index, segment
-            for segment in segmenters[index].finish():
-                yield index, segment
-    clip.notes += _notes(clip.facts, parts, segmenters)
+    assert block is not None  # an empty clip has raised
+    for index, (converter, segmenter) in enumerate(cutters):
+        for segment in segmenter.push(converter.flush(block)):
+            yield index, segment
+        for segment in segmenter.finish():
+            yield index, segment
 
 
 def _notes(facts: ClipFacts, parts: list[Part], segmenters: list[Segmenter]) -> list[str]:

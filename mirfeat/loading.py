@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -74,8 +75,7 @@ def load_extractor(
         load_unit(
             spec,
             {key: value for key, value in given.items() if key in spec.options},
-            # replace() would need the class of every field twice; this is plainer.
-            Settings(**{**vars(settings), "checkpoint": checkpoints.get(spec.name)}),
+            replace(settings, checkpoint=checkpoints.get(spec.name)),
         )
         for spec in specs
     )

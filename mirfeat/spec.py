@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mirfeat.checkpoint import Weights
     from mirfeat.networks.blocks import Model
 
-Short = Literal["tile", "keep", "error"]
-
 
 @dataclass(frozen=True)
 class DecibelScale:
@@ -96,7 +94,6 @@ class Checkpoint:
     location: str
     sha256: str
     size_bytes: int
-    reader: str
     licence: str
     training_data: str
     note: str = ""

@@ -87,7 +87,6 @@ class LocalServer(ThreadingHTTPServer):
             "location": f"{self.address}/{path}",
             "sha256": hashlib.sha256(data).hexdigest(),
             "size_bytes": len(data),
-            "reader": "choi2017-hdf5",
             "licence": "a licence",
             "training_data": "random numbers",
         }

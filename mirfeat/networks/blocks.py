@@ -6,7 +6,7 @@ Letters in shapes: B segments, C channels, N samples, F mel bands, T frames, D r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -34,13 +34,11 @@ class Network(Protocol):
 class Model(nn.Module):
     """Front end and network as one: segments of waveform [B, C, N] to rows."""
 
-    def __init__(
-        self, frontend: Frontend, network: nn.Module, block_sizes: Mapping[str, int]
-    ) -> None:
-        """Chain the two and prepare them for inference."""
+    def __init__(self, frontend: Frontend, network: nn.Module) -> None:
+        """Chain the two, ``network`` being a :class:`Network`, and prepare them for inference."""
         super().__init__()
         self.frontend, self.network = frontend, network
-        self.block_sizes = dict(block_sizes)
+        self.block_sizes = dict(cast(Network, network).block_sizes)
         self.eval().requires_grad_(False)
 
     def forward(self, audio: Tensor) -> Rows:

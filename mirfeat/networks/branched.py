@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mirfeat.checkpoint import Weights, fill
+from mirfeat.checkpoint import Weights, fill, gather
 from mirfeat.errors import OptionError
 from mirfeat.frontend import Frontend, Standardise
 from mirfeat.networks.blocks import Model, Rows
@@ -202,7 +202,7 @@ def build_branched(
     fill({"frontend": frontend, "network": trained}, weights)
     trained.eval()
     rows = SourceRows(trained, choose_sources(sources, trained.sources, letters))
-    return Model(frontend, rows, rows.block_sizes)
+    return Model(frontend, rows)
 
 
 def initialise_branched(
@@ -230,13 +230,7 @@ def weights_of(
     name: str, frontend: Frontend, trained: Branched, factors: Mapping[str, int]
 ) -> Weights:
     """Front end and network as checkpoints hold them; ``factors`` are the heads' sizes."""
-    states = {"frontend": frontend.state_dict(), "network": trained.state_dict()}
-    tensors = {
-        f"{prefix}.{key}": value
-        for prefix, state in states.items()
-        for key, value in state.items()
-        if not key.endswith("num_batches_tracked")
-    }
+    tensors = gather({"frontend": frontend, "network": trained})
     return Weights(tensors, {"extractor": name, "sources": dict(factors)})
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mirfeat.checkpoint import Weights, fill
+from mirfeat.checkpoint import Weights, fill, gather
 from mirfeat.errors import CheckpointMismatchError, MissingPackageError, OptionError
 from mirfeat.files import sha256_of
 from mirfeat.frontend import Frontend
@@ -73,7 +73,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     unused = ("running_mean", "running_var", "scaling.reference") if clip else ()
     fill({"frontend": frontend, "network": network}, weights, unused=unused)
     taps = (ClipTaps if clip else FrozenTaps)(network, layers)
-    return Model(frontend, taps, taps.block_sizes)
+    return Model(frontend, taps)
 
 
 def calibrate(network: Choi2017, segments: Iterable[np.ndarray]) -> float:
@@ -95,13 +95,10 @@ def calibrate(network: Choi2017, segments: Iterable[np.ndarray]) -> float:
 
 def weights_of(network: Choi2017, reference: float | None) -> Weights:
     """The network and its dB reference as checkpoints hold them; None leaves statistics out."""
-    tensors = {
-        f"network.{key}": value.contiguous()
-        for key, value in network.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-        and (reference is not None or ".running_" not in key)
-    }
-    if reference is not None:
+    tensors = gather({"network": network})
+    if reference is None:
+        tensors = {key: value for key, value in tensors.items() if ".running_" not in key}
+    else:
         tensors["frontend.scaling.reference"] = torch.tensor(reference)
     return Weights(tensors, {"extractor": "choi2017", "labels": {"tag": list(TAGS)}})
 
@@ -216,7 +213,6 @@ MSD = Checkpoint(
     "e1f83c389ff32ce48551f916414ae869cbe7f6e6/weights_transfer/weights_layer4_theano.hdf5",
     sha256="caf89f811415691fbb245be7eef394b9cebd787d7e3f78e29695972141cf2a08",
     size_bytes=1_329_264,
-    reader="choi2017-hdf5",
     licence="none stated by the authors: downloaded for your own use, not redistributed",
     training_data="201 680 clips of the Million Song Dataset with 50 last.fm tags",
     note="batch-norm statistics and dB reference are mirfeat's, from openly licensed music",

@@ -73,7 +73,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     frontend = Frontend(MEL)
     if weights is None:
         statistics = WindowStatistics(None, MEL.n_mels)
-        return Model(frontend, statistics, statistics.block_sizes)
+        return Model(frontend, statistics)
     names: Mapping[str, list[str]] = weights.metadata.get("labels", {})
     network = Hamel2013({dataset: len(labels) for dataset, labels in names.items()})
     fill({"frontend": frontend, "network": network}, weights)
@@ -82,7 +82,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     if names:
         vectors = [network.labels[dataset].detach() for dataset in names]
         statistics.register_buffer("label_vectors", torch.cat(vectors))
-    return Model(frontend, statistics, statistics.block_sizes)
+    return Model(frontend, statistics)
 
 
 def initialise(name: str, seed: int) -> Weights:

@@ -22,7 +22,6 @@ from mirfeat.networks.kim2019_scaler import find_scaler, read_scaler, scaler_nam
 
 # Stages of the chain that all tasks share, by the authors' name of the branch point.
 SHARED_STAGES = {"null": 0, "2": 1, "4": 3, "6": 5, "fc": 12}
-STAGES = 12
 # torch.save before and after version 1.6.
 SIGNATURES = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"PK\x03\x04")
 _BRANCH_KEY = re.compile(r"branches_(feature|infer)\.(\d+)\.(\d+)\.(.+)")

@@ -58,7 +58,7 @@ class Mfcc(nn.Module):
 
 def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     """Model of the extractor ``mfcc``."""
-    return Model(Frontend(MEL), Mfcc(MEL.n_mels), Mfcc.block_sizes)
+    return Model(Frontend(MEL), Mfcc(MEL.n_mels))
 
 
 MEL = MelSpec(
