@@ -115,7 +115,8 @@ def load_unit(spec: ExtractorSpec, options: Mapping[str, Any], settings: Setting
         **options,
         "statistics": statistics,
         "hop_seconds": segment.hop_samples / spec.mel.sample_rate,
-        "max_seconds": settings.max_seconds,
+        # A NumPy number would not go into JSON.
+        "max_seconds": None if settings.max_seconds is None else float(settings.max_seconds),
         "short": settings.short,
     }
     provenance = Provenance(

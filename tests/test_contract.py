@@ -1,5 +1,6 @@
 """What every extractor promises, over all registered names and checkpoints that need no network."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,15 @@ def test_hops_and_limits_cut_the_clip_as_they_say(extractor: Extractor) -> None:
     first = again(extractor, max_seconds=extractor.segment_seconds)
     samples = extractor.spec.segment.samples
     assert_array_equal(first.extract(audio, rate), extractor.extract(audio[:, :samples], rate))
+
+
+def test_numpy_numbers_as_options_go_into_the_record() -> None:
+    extractor = mirfeat.load_extractor(
+        "mfcc", max_seconds=np.int64(29), hop_seconds=np.float32(14.5)
+    )
+    record = json.loads(json.dumps(extractor.provenance.to_dict()))
+    assert record["options"]["max_seconds"] == 29
+    assert record["options"]["hop_seconds"] == 14.5
 
 
 def test_joined_extractors_give_the_parts_vectors_one_after_the_other() -> None:
