@@ -26,6 +26,10 @@ class OptionError(ConfigError):
     """An option is unknown to this extractor or has a value it does not take."""
 
 
+class LabelsError(ConfigError):
+    """Labels cannot be read, or do not fit the features."""
+
+
 class MissingPackageError(MirfeatError, ImportError):
     """An optional package is needed; the message has the ``pip install`` line."""
 

@@ -1,0 +1,158 @@
+"""Features as protocols take them: named blocks of columns, whatever file they come from."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mirfeat.errors import OptionError, StoreError
+from mirfeat.features import FeatureTable
+from mirfeat.store import is_store, load_features
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Vectors of n clips in named blocks.
+
+    ``blocks``: float32 [n, d] each; ``ids``: names of the clips, None where the file has none;
+    ``failed``: clips that were tried and have no vector. ``name`` is what results call them.
+    """
+
+    name: str
+    blocks: Mapping[str, np.ndarray]
+    ids: tuple[str, ...] | None = None
+    failed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that blocks have as many rows, and finite numbers."""
+        if len({len(block) for block in self.blocks.values()}) != 1:
+            sizes = {name: block.shape for name, block in self.blocks.items()}
+            raise OptionError(f"{self.name}: blocks differ in their number of clips: {sizes}.")
+        for name, block in self.blocks.items():
+            if block.ndim != 2 or not np.isfinite(block).all():
+                raise OptionError(
+                    f"{self.name}, {name}: shape {block.shape}; features are [clips, numbers], all "
+                    "finite."
+                )
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(next(iter(self.blocks.values())))
+
+    @property
+    def values(self) -> np.ndarray:
+        """All blocks side by side, [n, D]."""
+        return np.concatenate(list(self.blocks.values()), axis=1)
+
+    @property
+    def layers(self) -> dict[str, np.ndarray]:
+        """Blocks that are layers of a network, by their digits."""
+        return {
+            name[5:]: block
+            for name, block in self.blocks.items()
+            if name.startswith("layer") and name[5:].isdigit()
+        }
+
+
+def from_table(table: FeatureTable, name: str | None = None) -> Features:
+    """Features of a table: the blocks that its feature names speak of.
+
+    A block of an extractor joined to others by ``+`` keeps its own name; names that two of them
+    share are told apart by the extractor's name.
+    """
+    parts: dict[tuple[str, str], list[int]] = {}
+    for column, feature in enumerate(table.feature_names):
+        extractor, block, *_ = feature.split(".")
+        parts.setdefault((extractor, block), []).append(column)
+    often = [block for _, block in parts]
+    blocks = {
+        block if often.count(block) == 1 else f"{extractor}.{block}": table.values[:, columns]
+        for (extractor, block), columns in parts.items()
+    }
+    failed = tuple(failure.id for failure in table.failures)
+    return Features(name or _describe(table), blocks, table.ids, failed)
+
+
+def _describe(table: FeatureTable) -> str:
+    """Extractor and weights, as a name for results."""
+    record = table.provenance
+    weights = [part.checkpoint_name for part in (record.parts or (record,)) if part.checkpoint_name]
+    return f"{record.extractor} ({', '.join(weights)})" if weights else record.extractor
+
+
+def read_features(specs: Sequence[str]) -> Features:
+    """Features from files: one store or table, or several arrays side by side.
+
+    Each of ``specs`` is a folder that ``mirfeat extract`` wrote, a table that
+    :meth:`mirfeat.FeatureTable.save` wrote, or a ``.npy`` array [clips, numbers], which has no ids
+    and follows the order of the labels. ``NAME=FILE`` names a block: ``layer1=a.npy layer2=b.npy``.
+
+    Raises:
+        OptionError: nothing given, or ids that differ between files.
+        StoreError: a file that is none of these.
+    """
+    if not specs:
+        raise OptionError("no features: give a folder that 'mirfeat extract' wrote.")
+    parts = [_read_one(spec) for spec in specs]
+    if len(parts) == 1:
+        return parts[0]
+    blocks: dict[str, np.ndarray] = {}
+    first = next((part for part in parts if part.ids is not None), parts[0])
+    for spec, part in zip(specs, parts, strict=True):
+        if twice := set(blocks) & set(part.blocks):
+            raise OptionError(f"{spec}: block {sorted(twice)} is there already; name it NAME=FILE.")
+        blocks |= {name: _in_order(block, part, first) for name, block in part.blocks.items()}
+    return Features(
+        " + ".join(dict.fromkeys(part.name for part in parts)), blocks, first.ids, first.failed
+    )
+
+
+def _in_order(block: np.ndarray, part: Features, first: Features) -> np.ndarray:
+    """Rows of a block in the order of the clips of ``first``."""
+    if part.ids == first.ids:
+        return block
+    if part.ids is None or first.ids is None or set(part.ids) != set(first.ids):
+        raise OptionError(
+            f"{part.name} and {first.name} are features of different clips ({len(part)} and "
+            f"{len(first)}); they cannot stand side by side."
+        )
+    place = {id: row for row, id in enumerate(part.ids)}
+    return block[[place[id] for id in first.ids]]
+
+
+def _read_one(spec: str) -> Features:
+    name, equals, rest = spec.partition("=")
+    path = Path(rest if equals and not Path(spec).exists() else spec)
+    block = name if equals and not Path(spec).exists() else ""
+    if path.is_dir() and is_store(path):
+        features = from_table(load_features(path))
+    elif path.suffix == ".npy":
+        return Features(block or path.stem, {block or path.stem: _read_array(path)})
+    elif path.is_file() and zipfile.is_zipfile(path):
+        features = from_table(FeatureTable.load(path))
+    else:
+        raise StoreError(
+            f"{path}: no features. Give a folder that 'mirfeat extract' wrote, a table that "
+            "FeatureTable.save wrote, or a .npy array [clips, numbers]."
+        )
+    if not block:
+        return features
+    return Features(block, {block: features.values}, features.ids, features.failed)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: not a readable array: {error}") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise StoreError(
+            f"{path}: an array of shape {array.shape} and type {array.dtype}; [clips, numbers] "
+            "is needed."
+        )
+    # Published arrays are float64 and carry digits that protocols can see.
+    return array.astype(np.promote_types(array.dtype, np.float32))

@@ -1,0 +1,174 @@
+"""What protocols return: scores over folds or repeats, tables, and predictions behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One metric, a value for each fold or repeat; ``values`` may be a single one.
+
+    ``weights`` are the test sizes of the folds where the protocol averages by them.
+    ``higher_is_better`` is False for losses.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    weights: tuple[float, ...] | None = None
+    higher_is_better: bool = True
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds, weighted where the protocol says so."""
+        return float(np.average(self.values, weights=self.weights))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over folds (ddof 1); NaN for a single value."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean; NaN for a single value."""
+        return self.std / math.sqrt(len(self.values))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What was predicted for clips while they were in the test fold.
+
+    ``rows``: int64 [m], which clips; ``truth`` and ``predicted``: [m] labels, or float64 values of
+    a regression; ``probabilities``: float64 [m, classes] in the order of ``classes``, or None.
+    """
+
+    rows: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    classes: tuple[str, ...] = ()
+    probabilities: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreReport:
+    """What one protocol says about one set of features.
+
+    ``scores``: the first is the one to quote, the others stand beside it. ``settings`` is
+    JSON-ready and says all that decided the numbers; ``notes`` what a reader must know (leaks, fits
+    that did not converge). ``published`` is the paper's number for the same thing, if any.
+    """
+
+    protocol: str
+    features: str
+    scores: tuple[Scores, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    published: float | None = None
+    predictions: Predictions | None = None
+
+    @property
+    def main(self) -> Scores:
+        """The score to quote."""
+        return self.scores[0]
+
+    def __getitem__(self, metric: str) -> Scores:
+        """Scores of one metric by name."""
+        for scores in self.scores:
+            if scores.metric == metric:
+                return scores
+        raise KeyError(f"no {metric!r} here, but {[scores.metric for scores in self.scores]}")
+
+    def __repr__(self) -> str:
+        """The score to quote, with its spread."""
+        return (
+            f"ScoreReport({self.protocol}, {self.features}: {self.main.metric} "
+            f"{self.main.mean:.4f} ± {self.main.std:.4f} over {len(self.main.values)})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, without the predictions."""
+        return {
+            "protocol": self.protocol,
+            "features": self.features,
+            "scores": [
+                {
+                    "metric": scores.metric,
+                    "mean": scores.mean,
+                    "std": _number(scores.std),
+                    "standard_error": _number(scores.standard_error),
+                    "values": list(scores.values),
+                }
+                for scores in self.scores
+            ],
+            "published": self.published,
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Table:
+    """Anything that is no score: nearest classes, coefficients, variance components.
+
+    ``note`` is a sentence under the table: its source, or how to read it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: one mapping a row."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        return {"title": self.title, "rows": rows, "note": self.note}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that a command found out: score reports and tables, in the order to show them."""
+
+    reports: tuple[ScoreReport, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "reports": [report.to_dict() for report in self.reports],
+            "tables": [table.to_dict() for table in self.tables],
+        }
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Lines with aligned columns: numbers to the right with four digits, words to the left."""
+    cells = [[cell_text(value) for value in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
+    right = [
+        all(isinstance(row[index], int | float | None) for row in rows)
+        for index in range(len(columns))
+    ]
+    lines = [
+        "  ".join(
+            f"{text:>{width}}" if to_right else f"{text:<{width}}"
+            for text, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in [list(columns), *cells]
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def cell_text(value: Any) -> str:
+    """A value as it stands in a table: floats with four digits, nothing for None and NaN."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
