@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mirfeat.features import Embedding, FeatureTable
     from mirfeat.loading import concatenate, load_extractor
     from mirfeat.registry import list_extractors
-    from mirfeat.store import load_features
+    from mirfeat.store import load_embeddings, load_features
 
 _HOME = {
     "Audio": "audio",
@@ -35,6 +35,7 @@ _HOME = {
     "concatenate": "loading",
     "info": "describe",
     "list_extractors": "registry",
+    "load_embeddings": "store",
     "load_extractor": "loading",
     "load_features": "store",
 }
@@ -50,6 +51,7 @@ __all__ = [
     "concatenate",
     "info",
     "list_extractors",
+    "load_embeddings",
     "load_extractor",
     "load_features",
 ]

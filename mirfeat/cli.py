@@ -226,6 +226,48 @@ def _download(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mirfeat.evaluating import run
+    from mirfeat.evaluation.text import as_text
+
+    evaluation = run(arguments)
+    if arguments.json:
+        _print_json(evaluation.to_dict())
+    else:
+        print(as_text(evaluation))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from mirfeat.reporting import report
+
+    print(report(arguments))
+    return 0
+
+
+def _datasets(arguments: argparse.Namespace) -> int:
+    from mirfeat.evaluation.datasets import get_dataset, list_datasets, write_labels
+    from mirfeat.evaluation.datasets.text import as_line, as_text, to_dict
+
+    if arguments.folder or arguments.output:
+        if not (arguments.folder and arguments.output):
+            raise OptionError("datasets: labels need NAME FOLDER -o FILE.csv.")
+        options = {"target": arguments.target, "use_package": arguments.package}
+        table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
+        if not arguments.quiet:
+            print(f"{len(table)} clips", file=sys.stderr)
+        print(arguments.output)
+        return 0
+    chosen = [
+        get_dataset(name) for name in ([arguments.name] if arguments.name else list_datasets())
+    ]
+    if arguments.json:
+        _print_json([to_dict(dataset) for dataset in chosen])
+    else:
+        print("\n".join(map(as_text if arguments.name else as_line, chosen)))
+    return 0
+
+
 def _calibrate(arguments: argparse.Namespace) -> int:
     from mirfeat.calibration import calibrate
 
@@ -260,4 +302,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tags": _tags,
     "download": _download,
     "calibrate": _calibrate,
+    "evaluate": _evaluate,
+    "report": _report,
+    "datasets": _datasets,
 }

@@ -235,6 +235,11 @@ class ClipFiles:
             if cells[0] not in keep:
                 self._path(cells[0]).unlink(missing_ok=True)
 
+    def arrays(self, id: str) -> dict[str, np.ndarray]:
+        """Everything in a clip's npz file."""
+        with np.load(self._path(id), allow_pickle=False) as data:
+            return dict(data)
+
     def _path(self, id: str) -> Path:
         folder, _, name = id.rpartition("/")
         if len(os.fsencode(name)) + len(f".{self._kind}") > _NAME_MAX_BYTES:

@@ -8,6 +8,7 @@ not there, so a folder can be read while it is written and after a run was kille
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from mirfeat.csvfiles import read_csv
 from mirfeat.errors import OptionError, StoreError
-from mirfeat.features import Failure, FeatureTable
+from mirfeat.features import Embedding, Failure, FeatureTable
 from mirfeat.files import replacing
 from mirfeat.shards import FORMATS, ClipFiles, CsvShards, Format, ParquetShards, Shards
 from mirfeat.spec import Provenance
@@ -39,6 +40,11 @@ class StoreInfo:
     embed: bool
     root: str
     earlier: tuple[Provenance, ...] = ()
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """Names of the numbers in a row: those of the vector without their statistic."""
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.feature_names))
 
     def write(self, folder: Path) -> None:
         """Write ``store.json``."""
@@ -138,13 +144,15 @@ def read_failures(folder: Path) -> list[Failure]:
 def load_features(folder: Path | str) -> FeatureTable:
     """All vectors of a store as one table; of an interrupted run what is complete.
 
+    Of a store of embeddings (npz) the vectors are computed from their rows.
+
     Raises:
-        StoreError: not a store, or one that holds embeddings.
+        StoreError: not a store, or embeddings as npy, which have no weights.
     """
     folder = Path(folder)
     info = StoreInfo.read(folder)
     if info.embed:
-        raise StoreError(f"{folder}: holds one embedding a clip; read its files one by one.")
+        return _summaries(folder, info)
     shards, failures = info.shards(folder), read_failures(folder)
     failed = {failure.id for failure in failures}
     rows = {
@@ -162,3 +170,49 @@ def load_features(folder: Path | str) -> FeatureTable:
         info.provenance,
         tuple(failures),
     )
+
+
+def _summaries(folder: Path, info: StoreInfo) -> FeatureTable:
+    statistics = info.provenance.options["statistics"]
+    rows = {id: embedding.summary(statistics) for id, embedding in load_embeddings(folder)}
+    values = np.stack(list(rows.values())) if rows else np.zeros((0, len(info.feature_names)))
+    return FeatureTable(
+        values.astype(np.float32, copy=False),
+        tuple(rows),
+        info.feature_names,
+        info.provenance,
+        tuple(read_failures(folder)),
+    )
+
+
+def load_embeddings(folder: Path | str) -> Iterator[tuple[str, Embedding]]:
+    """Id and embedding of each clip in a store made with ``embed`` as npz, one at a time.
+
+    Raises:
+        StoreError: not a store, or one of another kind.
+    """
+    folder = Path(folder)
+    info = StoreInfo.read(folder)
+    shards = info.shards(folder)
+    if not info.embed or info.format != "npz" or not isinstance(shards, ClipFiles):
+        raise StoreError(
+            f"{folder}: holds no embeddings with times. Extract with --embed --format npz."
+        )
+    blocks: dict[str, slice] = {}
+    for column, name in enumerate(info.row_names):
+        block = name.split(".")[1]
+        start = blocks[block].start if block in blocks else column
+        blocks[block] = slice(start, column + 1)
+    failed = {failure.id for failure in read_failures(folder)}
+    ids = dict.fromkeys(id for path in data_files(folder, shards) for id, _ in shards.seen(path))
+    for id in ids:
+        if id not in failed:
+            yield (
+                id,
+                Embedding(
+                    **shards.arrays(id),
+                    blocks=blocks,
+                    row_names=info.row_names,
+                    provenance=info.provenance,
+                ),
+            )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
@@ -20,14 +19,13 @@ from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.records import Predictions, ScoreReport, Scores
 from mirfeat.evaluation.svm import Blocks, GridSearch, Point, Trial, grid
 
-Strategies = Literal["paper", "all"]
 MFCC, ALL_AND_MFCC = "mfcc", "12345+mfcc"
 
 Training = tuple[np.ndarray, tuple[np.ndarray, ...]]
 """Training rows and one or several sets of test rows."""
 
 
-def layer_strategies(layers: Sequence[str] = "12345", which: Strategies = "paper") -> list[str]:
+def layer_strategies(layers: Sequence[str] = "12345", which: str = "paper") -> list[str]:
     """Combinations of layers, as strings of digits, the longest first.
 
     ``"all"``: 31 of five layers; ``"paper"``: the 28 of Figures 3 to 9, which are all but 1235,
@@ -75,7 +73,7 @@ def layer_sweep(
     folds: Folds,
     *,
     mfcc: np.ndarray | None = None,
-    strategies: Strategies | Sequence[str] = "paper",
+    strategies: Sequence[str] | None = None,
     search: GridSearch | None = None,
     nested: bool = False,
     published: Mapping[str, float] | None = None,
@@ -88,7 +86,7 @@ def layer_sweep(
         labels: as for :func:`svm_grid`, like ``folds``, ``search``, ``nested``, ``progress``.
         folds: who is tested on whom.
         mfcc: [n, d], scored alone and together with all layers.
-        strategies: "paper", "all", or combinations such as ["135", "5"].
+        strategies: combinations such as ["135", "5"]; the paper's 28 by default.
         search: the grid; both halves of it by default.
         nested: whether to compute nested scores too.
         published: the paper's scores by strategy, to stand beside ours.
@@ -100,11 +98,7 @@ def layer_sweep(
     Raises:
         OptionError: a combination of layers that are not there.
     """
-    names = (
-        layer_strategies(sorted(layers), strategies)
-        if strategies in ("paper", "all")
-        else list(strategies)
-    )
+    names = list(strategies or layer_strategies(sorted(layers)))
     chosen: dict[str, tuple[str, ...]] = {name: tuple(name) for name in names}
     if missing := sorted(set("".join(names)) - set(layers)):
         raise OptionError(f"no layers {missing} in these features, which have {sorted(layers)}.")

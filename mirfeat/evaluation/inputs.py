@@ -11,7 +11,8 @@ import numpy as np
 
 from mirfeat.errors import OptionError, StoreError
 from mirfeat.features import FeatureTable
-from mirfeat.store import is_store, load_features
+from mirfeat.spec import Provenance
+from mirfeat.store import StoreInfo, is_store, load_embeddings, load_features, read_failures
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,88 @@ class Features:
             if name.startswith("layer") and name[5:].isdigit()
         }
 
+    def in_order_of(self, ids: Sequence[str]) -> np.ndarray:
+        """All blocks side by side for these clips, [len(ids), D]; arrays without ids as they are.
+
+        Raises:
+            OptionError: a clip without features, or another number of rows where there are no ids.
+        """
+        if self.ids is None:
+            if len(ids) != len(self):
+                raise OptionError(
+                    f"{self.name}: {len(self)} rows without ids for {len(ids)} clips."
+                )
+            return self.values
+        place = {id: row for row, id in enumerate(self.ids)}
+        if missing := [id for id in ids if id not in place]:
+            raise OptionError(
+                f"{self.name}: {len(missing)} of {len(ids)} clips have no features, first "
+                f"{missing[0]!r}; features are called like {self.ids[0]!r}."
+            )
+        return self.values[[place[id] for id in ids]]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows (windows, segments) of n clips in named blocks.
+
+    ``blocks``: [R, d] each; ``clips``: int64 [R], which clip a row is of, in rising order;
+    ``ids``: names of the n clips.
+    """
+
+    name: str
+    blocks: Mapping[str, np.ndarray]
+    clips: np.ndarray
+    ids: tuple[str, ...] | None
+    failed: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> np.ndarray:
+        """All blocks side by side, [R, D]."""
+        return np.concatenate(list(self.blocks.values()), axis=1)
+
+    def of(self, clips: np.ndarray) -> Rows:
+        """Rows of some clips only, which are then numbered in the order given."""
+        order = np.argsort(self.clips, kind="stable")
+        starts = np.searchsorted(self.clips[order], clips, side="left")
+        ends = np.searchsorted(self.clips[order], clips, side="right")
+        picks = [order[start:end] for start, end in zip(starts, ends, strict=True)]
+        rows = np.concatenate(picks) if picks else np.zeros(0, np.int64)
+        numbers = np.repeat(np.arange(len(clips)), ends - starts)
+        ids = None if self.ids is None else tuple(self.ids[clip] for clip in clips)
+        blocks = {name: block[rows] for name, block in self.blocks.items()}
+        return Rows(self.name, blocks, numbers, ids, self.failed)
+
+
+def one_row_each(features: Features) -> Rows:
+    """Vectors as rows: one a clip."""
+    clips = np.arange(len(features))
+    return Rows(features.name, features.blocks, clips, features.ids, features.failed)
+
+
+def read_rows(spec: str) -> Rows:
+    """Rows of a store made with ``mirfeat extract --embed --format npz``; of others the vectors.
+
+    Raises:
+        StoreError: no features, or no clip in them.
+    """
+    path = Path(spec)
+    if not (path.is_dir() and is_store(path) and StoreInfo.read(path).embed):
+        return one_row_each(read_features([spec]))
+    info = StoreInfo.read(path)
+    ids, values, blocks = [], [], {}
+    for id, embedding in load_embeddings(path):
+        ids.append(id)
+        values.append(embedding.values)
+        blocks = dict(embedding.blocks)
+    if not ids:
+        raise StoreError(f"{path}: no clip has features.")
+    clips = np.repeat(np.arange(len(ids)), [len(rows) for rows in values])
+    every = np.concatenate(values)
+    named = {name: every[:, columns] for name, columns in blocks.items()}
+    failed = tuple(failure.id for failure in read_failures(path))
+    return Rows(describe(info.provenance), named, clips, tuple(ids), failed)
+
 
 def from_table(table: FeatureTable, name: str | None = None) -> Features:
     """Features of a table: the blocks that its feature names speak of.
@@ -74,13 +157,17 @@ def from_table(table: FeatureTable, name: str | None = None) -> Features:
         for (extractor, block), columns in parts.items()
     }
     failed = tuple(failure.id for failure in table.failures)
-    return Features(name or _describe(table), blocks, table.ids, failed)
+    return Features(name or describe(table.provenance), blocks, table.ids, failed)
 
 
-def _describe(table: FeatureTable) -> str:
+def describe(record: Provenance) -> str:
     """Extractor and weights, as a name for results."""
-    record = table.provenance
-    weights = [part.checkpoint_name for part in (record.parts or (record,)) if part.checkpoint_name]
+    weights = [
+        # Of a file its name: where it lay says nothing.
+        Path(part.checkpoint_name).name
+        for part in (record.parts or (record,))
+        if part.checkpoint_name
+    ]
     return f"{record.extractor} ({', '.join(weights)})" if weights else record.extractor
 
 
@@ -155,4 +242,5 @@ def _read_array(path: Path) -> np.ndarray:
             "is needed."
         )
     # Published arrays are float64 and carry digits that protocols can see.
-    return array.astype(np.promote_types(array.dtype, np.float32))
+    values: np.ndarray = array.astype(np.promote_types(array.dtype, np.float32))
+    return values

@@ -158,7 +158,8 @@ def make_task(
     filled = [k for k, line in enumerate(lines) if values[line].strip()]
     if len(filled) < len(lines):
         notes.append(f"{len(lines) - len(filled)} clips have no {target!r} and were left out")
-    names, rows, lines = ([part[k] for k in filled] for part in (names, rows, lines))
+    names, rows = [names[k] for k in filled], [rows[k] for k in filled]
+    lines = [lines[k] for k in filled]
     chosen = [values[line].strip() for line in lines]
     kind = kind or ("regression" if _is_regression(chosen) else "classification")
     labels = _numbers(chosen, table, target) if kind == "regression" else np.array(chosen)

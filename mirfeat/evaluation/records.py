@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,7 @@ class ScoreReport:
     ``scores``: the first is the one to quote, the others stand beside it. ``settings`` is
     JSON-ready and says all that decided the numbers; ``notes`` what a reader must know (leaks, fits
     that did not converge). ``published`` is the paper's number for the same thing, if any.
+    ``origin`` names the features that these are a part of: layers, learning sources.
     """
 
     protocol: str
@@ -70,6 +71,7 @@ class ScoreReport:
     notes: tuple[str, ...] = ()
     published: float | None = None
     predictions: Predictions | None = None
+    origin: str = ""
 
     @property
     def main(self) -> Scores:
@@ -95,6 +97,7 @@ class ScoreReport:
         return {
             "protocol": self.protocol,
             "features": self.features,
+            "origin": self.origin,
             "scores": [
                 {
                     "metric": scores.metric,
@@ -115,13 +118,15 @@ class ScoreReport:
 class Table:
     """Anything that is no score: nearest classes, coefficients, variance components.
 
-    ``note`` is a sentence under the table: its source, or how to read it.
+    ``note`` is a sentence under the table: its source, or how to read it. ``detail`` marks what a
+    terminal leaves out: figures and JSON have it.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     note: str = ""
+    detail: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: one mapping a row."""
@@ -142,31 +147,6 @@ class Evaluation:
             "reports": [report.to_dict() for report in self.reports],
             "tables": [table.to_dict() for table in self.tables],
         }
-
-
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Lines with aligned columns: numbers to the right with four digits, words to the left."""
-    cells = [[cell_text(value) for value in row] for row in rows]
-    widths = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
-    right = [
-        all(isinstance(row[index], int | float | None) for row in rows)
-        for index in range(len(columns))
-    ]
-    lines = [
-        "  ".join(
-            f"{text:>{width}}" if to_right else f"{text:<{width}}"
-            for text, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in [list(columns), *cells]
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
-def cell_text(value: Any) -> str:
-    """A value as it stands in a table: floats with four digits, nothing for None and NaN."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float) -> float | None:
