@@ -246,25 +246,19 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _datasets(arguments: argparse.Namespace) -> int:
-    from mirfeat.evaluation.datasets import get_dataset, list_datasets, write_labels
-    from mirfeat.evaluation.datasets.text import as_line, as_text, to_dict
+    from mirfeat.evaluation.datasets import text, write_labels
 
-    if arguments.folder or arguments.output:
-        if not (arguments.folder and arguments.output):
-            raise OptionError("datasets: labels need NAME FOLDER -o FILE.csv.")
-        options = {"target": arguments.target, "use_package": arguments.package}
-        table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
-        if not arguments.quiet:
-            print(f"{len(table)} clips", file=sys.stderr)
-        print(arguments.output)
+    if not (arguments.folder or arguments.output):
+        records, page = text.describe(arguments.name)
+        _print_json(records) if arguments.json else print(page)
         return 0
-    chosen = [
-        get_dataset(name) for name in ([arguments.name] if arguments.name else list_datasets())
-    ]
-    if arguments.json:
-        _print_json([to_dict(dataset) for dataset in chosen])
-    else:
-        print("\n".join(map(as_text if arguments.name else as_line, chosen)))
+    if not (arguments.folder and arguments.output):
+        raise OptionError("datasets: to write labels say NAME FOLDER -o FILE.csv.")
+    options = {"target": arguments.target, "use_package": arguments.package}
+    table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
+    if not arguments.quiet:
+        print(f"{len(table)} clips", file=sys.stderr)
+    print(arguments.output)
     return 0
 
 

@@ -2,8 +2,7 @@
 
 A share of the items is hidden with all that users did with them; a factorisation of the rest learns
 to place items by their features; hidden items that a user did listen to should then stand high in
-a list of all items. Sections 4.1 and 4.4 of the paper; :func:`mirfeat.evaluation.factorisation.factorise`
-is the model.
+a list of all items. Sections 4.1 and 4.4 of the paper; the model is in ``factorisation.py``.
 """
 
 from __future__ import annotations
@@ -162,8 +161,8 @@ def recommend(
     ranks all items for each user by u·(W x), hidden or not. Items that the user is known to have
     leave the list before it is cut to ``top``; hidden ones that the user listened to are to be
     found. Scores are means over users who have any: nDCG@top, to be quoted, recall@80 and AP@80.
-    ``settings`` are those of :func:`mirfeat.evaluation.factorisation.factorise`; ``progress`` is called
-    after each repeat with its number, from 1, and its nDCG.
+    ``settings`` are those of :func:`mirfeat.evaluation.factorisation.factorise`; ``progress`` is
+    called after each repeat with its number, from 1, and its nDCG.
 
     Hidden items are absent while factors are learned. As columns of zeros they would tell the very
     map that is to score them that no user wants them, and a cold start knows no such thing.

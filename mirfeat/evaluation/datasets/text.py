@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirfeat.evaluation.datasets.catalogue import get_dataset, list_datasets
 from mirfeat.evaluation.datasets.record import Dataset
+
+
+def describe(name: str | None) -> tuple[list[dict[str, Any]], str]:
+    """One data set, or all of them: as JSON, and as a page or a list.
+
+    Raises:
+        ConfigError: no such data set.
+    """
+    chosen = [get_dataset(one) for one in ([name] if name else list_datasets())]
+    text = "\n".join(map(as_text if name else as_line, chosen))
+    return [to_dict(dataset) for dataset in chosen], text
 
 
 def to_dict(dataset: Dataset) -> dict[str, Any]:
@@ -16,8 +28,8 @@ def to_dict(dataset: Dataset) -> dict[str, Any]:
 def as_line(dataset: Dataset) -> str:
     """One line of a list."""
     clips = "/".join(str(count) for count in dict.fromkeys(dataset.clips.values()))
-    papers = ", ".join(dataset.papers)
-    return f"{dataset.name:27} {dataset.kind:14} {clips:>14} clips  {dataset.title} ({papers})"
+    papers = f" ({', '.join(dataset.papers)})" if dataset.papers else ""
+    return f"{dataset.name:26} {dataset.kind:14} {clips:>11} clips  {dataset.title}{papers}"
 
 
 def as_text(dataset: Dataset) -> str:
