@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.tables import print_machine, print_table
 from mirfeat.evaluation.labels import read_labels
-from mirfeat.evaluation.protocols import Options, evaluate
+from mirfeat.evaluation.material import Options
+from mirfeat.evaluation.protocols import evaluate
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.text import as_text, reproduced
 

@@ -1,7 +1,7 @@
 """What ``mirfeat evaluate`` does: files and options in, an evaluation out.
 
-Protocols over features and labels are in ``evaluation/protocols.py``; three that start from other
-files (interactions, runs of an experiment, a label space) are run here.
+Protocols over features and labels are in ``evaluation/protocols.py``; those that start from
+something else (interactions, runs of an experiment, networks) are run here.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from mirfeat.errors import OptionError
-from mirfeat.evaluation import comparison, hamel2013
+from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.datasets import load_labels
-from mirfeat.evaluation.experiment import read_runs
-from mirfeat.evaluation.inputs import read_features
+from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
+from mirfeat.evaluation.inputs import read_features, read_topics
 from mirfeat.evaluation.labels import LabelTable, read_labels
-from mirfeat.evaluation.protocols import PROTOCOLS, Options, Progress, Tick, evaluate
+from mirfeat.evaluation.material import Options, Progress, Tick
+from mirfeat.evaluation.protocols import PROTOCOLS, check_protocol, evaluate
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.recommendation import read_interactions, recommend
-from mirfeat.evaluation.records import Evaluation
+from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
 
 
 def run(arguments: argparse.Namespace) -> Evaluation:
     """Run the protocol that the command line asks for, and write what it wants written."""
+    check_protocol(arguments.protocol, _OTHERS)
     other = _OTHERS.get(arguments.protocol)
     evaluation = other(arguments) if other else _on_labels(arguments)
     if arguments.output:
@@ -45,7 +47,8 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
     """Write results as JSON, whole or not at all."""
     with replacing(path) as temporary:
         text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # A name of a file that is not UTF-8 becomes \udcff, which JSON reads back.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def labels_of(arguments: argparse.Namespace) -> LabelTable:
@@ -161,6 +164,42 @@ def _nearest_labels(arguments: argparse.Namespace) -> Evaluation:
     return Evaluation(tables=(hamel2013.nearest_classes(labels.names, labels.vectors),))
 
 
+def _compactness(arguments: argparse.Namespace) -> Evaluation:
+    """Parameters and dimension of the sharing strategies with all sources of the paper."""
+    from mirfeat.networks import kim2019
+    from mirfeat.registry import get_spec
+
+    every = {source: 2 if source == "self" else kim2019.FACTORS for source in kim2019.SOURCES}
+    networks = {}
+    for name in EXTRACTORS:
+        single = name == "kim2019-ss-r"
+        factors = {"tag": every["tag"]} if single else every
+        network = kim2019.network(0 if single else kim2019.BRANCH_POINTS[name], factors)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        networks[name] = (parameters, 2 * sum(get_spec(name).blocks.values()))
+    return Evaluation(tables=(comparison.compactness(networks),))
+
+
+def _map(arguments: argparse.Namespace) -> Evaluation:
+    features = read_features(_needed(arguments, "features")[0])
+    if not arguments.topics:
+        raise OptionError(
+            "map needs --topics FILE.csv: a column id, and for each topic a column with its share. "
+            "A map coloured by labels is part of 'mirfeat report'."
+        )
+    names, shares = read_topics(arguments.topics, features)
+    positions = maps.tsne_map(features.values, seed=arguments.seed)
+    topics = maps.strongest_topics(shares, names, positions)
+    clips = features.ids or tuple(map(str, range(len(features))))
+    strongest = [names[topic] for topic in topics.strongest]
+    rows = tuple(
+        (id, x, y, topic)
+        for id, (x, y), topic in zip(clips, positions.tolist(), strongest, strict=True)
+    )
+    every = Table(f"Map of {features.name}", ("clip", "x", "y", "topic"), rows, detail=True)
+    return Evaluation(tables=(topics.table(), every))
+
+
 def _needed(arguments: argparse.Namespace, option: str) -> Any:
     if not getattr(arguments, option):
         raise OptionError(f"{arguments.protocol} needs --{option}; see 'mirfeat evaluate --help'.")
@@ -178,4 +217,6 @@ _OTHERS: dict[str, Callable[[argparse.Namespace], Evaluation]] = {
     "recommendation": _recommendation,
     "comparison": _comparison,
     "nearest-labels": _nearest_labels,
+    "compactness": _compactness,
+    "map": _map,
 }

@@ -151,6 +151,8 @@ protocols:
   kim2019     mlp              two hidden layers of 256, five repeats
               recommendation   cold-start recommendation (--interactions)
               comparison       many representations: mixed models, variances (--runs)
+              compactness      parameters and dimension of the sharing strategies
+              map              t-SNE map with its strongest topics (--topics)
 A paper's name runs what it did with such features.
 
 examples:
@@ -191,10 +193,11 @@ def _add_evaluate(command: Any) -> None:
     group.add_argument("--device", default="cpu", help="of transfer-head; default: cpu")
     group.add_argument("--standardise", action="store_true", help="scale features for mlp")
     group.add_argument("--repeats", type=_positive, default=5, help="default: 5")
-    group = command.add_argument_group("recommendation, comparison, nearest-labels")
+    group = command.add_argument_group("recommendation, comparison, map, nearest-labels")
     group.add_argument("--interactions", type=Path, metavar="CSV", help="user,item,count")
     group.add_argument("--variant", choices=("paper", "authors"), default="paper")
     group.add_argument("--runs", type=Path, metavar="CSV", help="strategy,sources,dataset,score")
+    group.add_argument("--topics", type=Path, metavar="CSV", help="id, a column for each topic")
     group.add_argument("-m", "--extractor", metavar="NAME")
     group.add_argument("--checkpoint", help="of --extractor")
 

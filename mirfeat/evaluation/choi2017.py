@@ -14,12 +14,12 @@ from itertools import combinations
 
 import numpy as np
 
-from mirfeat.errors import OptionError
+from mirfeat.errors import LabelsError, OptionError
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.records import Predictions, ScoreReport, Scores
 from mirfeat.evaluation.svm import Blocks, GridSearch, Point, Trial, grid
 
-MFCC, ALL_AND_MFCC = "mfcc", "12345+mfcc"
+MFCC = "mfcc"
 
 Training = tuple[np.ndarray, tuple[np.ndarray, ...]]
 """Training rows and one or several sets of test rows."""
@@ -102,10 +102,13 @@ def layer_sweep(
     chosen: dict[str, tuple[str, ...]] = {name: tuple(name) for name in names}
     if missing := sorted(set("".join(names)) - set(layers)):
         raise OptionError(f"no layers {missing} in these features, which have {sorted(layers)}.")
+    if wrong := [name for name in names if not name or len(set(name)) < len(name)]:
+        raise OptionError(f"strategies {wrong}: each names layers, each of them once, like 135.")
     blocks = dict(layers)
     if mfcc is not None:
         blocks[MFCC] = mfcc
-        chosen |= {ALL_AND_MFCC: (MFCC, *sorted(layers)), MFCC: (MFCC,)}
+        every = sorted(layers)
+        chosen |= {f"{''.join(every)}+{MFCC}": (MFCC, *every), MFCC: (MFCC,)}
     reports = _score(blocks, labels, folds, chosen, search, nested, progress, "layer-sweep")
     known = published or {}
     return tuple(replace(report, published=known.get(report.features)) for report in reports)
@@ -148,6 +151,7 @@ def _score(
                 "folds": folds.description,
                 "scaling": search.scaling,
                 "chosen": judge.points[judge.best].to_dict(),
+                "stopped_fits": judge.stopped_share,
             },
             (*folds.notes, *judge.notes()),
             predictions=judge.predictions(numbers, classes),
@@ -167,6 +171,11 @@ def _plan(folds: Folds, nested: bool) -> tuple[list[Training], list[list[tuple[i
     if not nested:
         return trainings, inner
     if folds.inner:
+        if not all(folds.inner):
+            raise LabelsError(
+                "too few training clips to be split again for a nested score. Leave it out: "
+                "--no-nested."
+            )
         for fold, splits in enumerate(folds.inner):
             for train, test in splits:
                 inner[fold].append((len(trainings), 0))
@@ -230,12 +239,16 @@ class _Judged:
 
     def notes(self) -> Iterator[str]:
         """What a reader must know of the fits."""
-        stopped = np.array([trials[0].stopped for trials in self.trials])
-        if count := int(stopped.sum()):
+        if self.stopped_share:
             steps = f"{self.search.steps:,} / C steps".replace(",", " ")
-            yield f"{count} of {stopped.size} fits stopped before they converged, after {steps}"
+            yield f"some fits stopped after {steps}, before they converged"
         if any(trials[0].stopped[self.best] for trials in self.trials[: len(self.folds)]):
-            yield "the chosen point is one of them"
+            yield "fits of the chosen point are among those that stopped before they converged"
+
+    @property
+    def stopped_share(self) -> float:
+        """Share of all fits that stopped before they converged."""
+        return float(np.mean([trials[0].stopped for trials in self.trials]))
 
     def predictions(self, truth: np.ndarray, classes: tuple[str, ...]) -> Predictions:
         """Of the chosen point, all test clips in the order of the folds."""

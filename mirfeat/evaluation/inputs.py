@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirfeat.errors import OptionError, StoreError
+from mirfeat.errors import LabelsError, OptionError, StoreError
+from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
 from mirfeat.features import FeatureTable
 from mirfeat.spec import Provenance
 from mirfeat.store import StoreInfo, is_store, load_embeddings, load_features, read_failures
@@ -33,6 +34,11 @@ class Features:
         if len({len(block) for block in self.blocks.values()}) != 1:
             sizes = {name: block.shape for name, block in self.blocks.items()}
             raise OptionError(f"{self.name}: blocks differ in their number of clips: {sizes}.")
+        if self.ids is not None and not len(set(self.ids)) == len(self.ids) == len(self):
+            raise OptionError(
+                f"{self.name}: {len(self.ids)} ids, {len(set(self.ids))} of them different, for "
+                f"{len(self)} clips; each clip has one of its own."
+            )
         for name, block in self.blocks.items():
             if block.ndim != 2 or not np.isfinite(block).all():
                 raise OptionError(
@@ -92,6 +98,10 @@ class Rows:
     clips: np.ndarray
     ids: tuple[str, ...] | None
     failed: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return int(self.clips.max(initial=-1)) + 1 if self.ids is None else len(self.ids)
 
     @property
     def values(self) -> np.ndarray:
@@ -231,11 +241,36 @@ def _read_one(spec: str) -> Features:
     return Features(block, {block: features.values}, features.ids, features.failed)
 
 
+def read_topics(path: Path, features: Features) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of topics, and their shares in the clips of ``features``, float64 [n, topics].
+
+    Raises:
+        LabelsError: not a table of clips with a column of numbers for each topic.
+        OptionError: features without ids.
+    """
+    table = read_labels(path)
+    column = table.first_of(ID_COLUMNS)
+    if column is None or features.ids is None:
+        raise OptionError(f"{path}, {features.name}: both must name their clips, by a column id.")
+    place = {id: row for row, id in enumerate(table.column(column))}
+    names = tuple(name for name in table.columns if name != column)
+    try:
+        rows = [place[id] for id in features.ids]
+        shares = np.array([table.column(name) for name in names], dtype=np.float64).T
+    except KeyError as error:
+        raise LabelsError(f"{path}: no line for clip {error}.") from error
+    except ValueError as error:
+        raise LabelsError(f"{path}: topics are columns of numbers: {error}.") from error
+    return names, shares[rows]
+
+
 def _read_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{path}: not a readable array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise StoreError(f"{path}: several arrays, not one [clips, numbers].")
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise StoreError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}; [clips, numbers] "

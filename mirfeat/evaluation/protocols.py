@@ -2,105 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import choi2017, hamel2013, kim2018, kim2019
-from mirfeat.evaluation.folds import Folds, make_folds
-from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_features, read_rows
-from mirfeat.evaluation.labels import Kind, LabelTable, Task, make_task
-from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
-from mirfeat.evaluation.svm import GridSearch, Scaling
-
-Tick = Callable[[], object]
-Progress = Callable[[int, str], Tick]
-"""From a number of steps and what they are, to what is called after each."""
-
-
-def silent(total: int, what: str) -> Tick:
-    """Progress that nobody sees."""
-    return lambda: None
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen; None is the protocol's own. See ``mirfeat evaluate --help``."""
-
-    target: str | None = None
-    kind: Kind | None = None
-    groups: str | None = None
-    folds: str | None = None
-    shuffle: int | None = None
-    seed: int = 0
-    workers: int = 2
-    nested: bool | None = None
-    scaling: Scaling = "both"
-    strategies: str = "paper"
-    examples: Sequence[int] = hamel2013.EXAMPLES
-    k: int = 10
-    sources: Sequence[str] | None = None
-    epochs: int | None = None
-    device: str = "cpu"
-    standardise: bool = False
-    repeats: int = kim2019.REPEATS
-    published: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """One set of features with its labels, and how to go about it.
-
-    ``specs`` are files as :func:`~mirfeat.evaluation.inputs.read_features` takes them.
-    """
-
-    specs: tuple[str, ...]
-    labels: LabelTable
-    options: Options
-    progress: Progress = silent
-
-    @cached_property
-    def features(self) -> Features:
-        """Vectors of clips."""
-        return read_features(self.specs)
-
-    @cached_property
-    def rows(self) -> Rows:
-        """Rows of clips; vectors where the files have no more."""
-        return read_rows(self.specs[0]) if len(self.specs) == 1 else one_row_each(self.features)
-
-    def task(self, source: Features | Rows) -> Task:
-        """Labels in the order of the features."""
-        options = self.options
-        count = len(source) if isinstance(source, Features) else int(source.clips.max()) + 1
-        return make_task(
-            self.labels,
-            source.ids,
-            target=options.target,
-            kind=options.kind,
-            groups=options.groups,
-            folds=None if (options.folds or "").isdigit() else options.folds,
-            count=count,
-            failed=source.failed,
-        )
-
-    def folds(self, task: Task, count: int, shuffle: int | None = None) -> Folds:
-        """Folds for a task: those of the labels, the number asked for, or ``count``."""
-        asked = self.options.folds or ""
-        folds = make_folds(
-            task.labels,
-            count=int(asked) if asked.isdigit() else count,
-            regression=task.regression,
-            groups=task.groups,
-            group_name=task.group_name,
-            predefined=None if asked.isdigit() else task.predefined,
-            seed=shuffle if self.options.shuffle is None else self.options.shuffle,
-        )
-        return replace(folds, notes=(*task.notes, *folds.notes))
+from mirfeat.evaluation.folds import Folds
+from mirfeat.evaluation.inputs import Rows
+from mirfeat.evaluation.labels import LabelTable, Task
+from mirfeat.evaluation.material import Material, Options, Progress, silent
+from mirfeat.evaluation.records import Evaluation, join
+from mirfeat.evaluation.svm import GridSearch
 
 
 def _classes(task: Task, protocol: str) -> np.ndarray:
@@ -143,7 +57,8 @@ def layer_sweep(material: Material) -> Evaluation:
             f"{features.name} has no layers but {list(features.blocks)}. Extract with choi2017, or "
             "name arrays: --features layer1=a.npy layer2=b.npy."
         )
-    others = [block for name, block in features.blocks.items() if name[5:] not in layers]
+    used = {f"layer{digits}" for digits in layers}
+    others = [block for name, block in features.blocks.items() if name not in used]
     mfcc = np.concatenate(others, axis=1)[task.rows] if others else None
     folds = material.folds(task, 10)
     nested = bool(options.nested)
@@ -191,13 +106,14 @@ def similarity(material: Material) -> Evaluation:
     """Precision at k of nearest neighbours."""
     features = material.features
     task = material.task(features)
-    return hamel2013.similarity(
+    found = hamel2013.similarity(
         features.values[task.rows],
         _classes(task, "similarity"),
         k=material.options.k,
         groups=task.groups,
         name=features.name,
     )
+    return replace(found, reports=tuple(replace(r, notes=task.notes) for r in found.reports))
 
 
 def transfer_head(material: Material) -> Evaluation:
@@ -256,7 +172,7 @@ def _rows_labels_folds(material: Material, protocol: str) -> tuple[Rows, np.ndar
     if PROTOCOLS[protocol].paper == "hamel2013":
         return rows, labels, material.folds(task, 10)
     folds = material.folds(task, 7, None if task.groups else 0)
-    if task.predefined or material.options.folds:
+    if task.predefined or material.options.folds not in (None, "none"):
         return rows, labels, folds
     # The paper holds 15 % out, once.
     split = f"the first of {folds.description}"
@@ -289,26 +205,32 @@ PROTOCOLS: Mapping[str, Protocol] = {
 }
 
 
-def protocols_of(name: str, blocks: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of protocols: one itself, or what a paper did with features of these blocks.
+PAPERS = tuple(dict.fromkeys(protocol.paper for protocol in PROTOCOLS.values()))
+
+
+def check_protocol(name: str, others: Iterable[str] = ()) -> None:
+    """Whether there is such a protocol, among these, the papers' own, or ``others``.
 
     Raises:
-        OptionError: neither a protocol nor a paper.
+        OptionError: there is none.
     """
-    if name in PROTOCOLS:
-        return (name,)
-    papers = {
-        "choi2017": ("layer-sweep",) if "layer1" in blocks else ("svm-grid",),
-        "hamel2013": ("linear", "few-shot", "similarity"),
-        "kim2018": ("source-grid",) if len(blocks) > 1 else ("transfer-head",),
-        "kim2019": ("mlp",),
-    }
-    if name not in papers:
+    every = (*PROTOCOLS, *others)
+    if name not in (*every, *PAPERS):
         raise OptionError(
-            f"protocol {name!r}: it is one of {', '.join(PROTOCOLS)}, or a paper's own: "
-            f"{', '.join(papers)}."
+            f"protocol {name!r}: it is one of {', '.join(every)}, or all that a paper did: "
+            f"{', '.join(PAPERS)}."
         )
-    return papers[name]
+
+
+def _protocols_of(name: str, first: Material) -> tuple[str, ...]:
+    """Names of protocols: one itself, or what a paper did with such features."""
+    if name == "choi2017":
+        return ("layer-sweep",) if first.features.layers else ("svm-grid",)
+    if name == "hamel2013":
+        return ("linear", "few-shot", "similarity")
+    if name == "kim2018":
+        return ("source-grid",) if len(first.rows.blocks) > 1 else ("transfer-head",)
+    return ("mlp",) if name == "kim2019" else (name,)
 
 
 def evaluate(
@@ -335,8 +257,6 @@ def evaluate(
         raise OptionError(
             "no features: give --features with a folder that 'mirfeat extract' wrote."
         )
-    names = protocols_of(name, list(materials[0].rows.blocks)) if name not in PROTOCOLS else (name,)
-    results = [PROTOCOLS[one].run(material) for one in names for material in materials]
-    reports: list[ScoreReport] = list(chain.from_iterable(result.reports for result in results))
-    tables: list[Table] = list(chain.from_iterable(result.tables for result in results))
-    return Evaluation(tuple(reports), tuple(tables))
+    check_protocol(name)
+    names = _protocols_of(name, materials[0])
+    return join(PROTOCOLS[one].run(material) for one in names for material in materials)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,14 +101,14 @@ class ScoreReport:
             "scores": [
                 {
                     "metric": scores.metric,
-                    "mean": scores.mean,
+                    "mean": _number(scores.mean),
                     "std": _number(scores.std),
                     "standard_error": _number(scores.standard_error),
-                    "values": list(scores.values),
+                    "values": [_number(value) for value in scores.values],
                 }
                 for scores in self.scores
             ],
-            "published": self.published,
+            "published": None if self.published is None else _number(self.published),
             "settings": dict(self.settings),
             "notes": list(self.notes),
         }
@@ -130,7 +130,13 @@ class Table:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: one mapping a row."""
-        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        rows = [
+            {
+                name: _number(cell) if isinstance(cell, float) else cell
+                for name, cell in zip(self.columns, row, strict=True)
+            }
+            for row in self.rows
+        ]
         return {"title": self.title, "rows": rows, "note": self.note}
 
 
@@ -149,6 +155,15 @@ class Evaluation:
         }
 
 
+def join(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """All reports and all tables, in order."""
+    every = list(evaluations)
+    return Evaluation(
+        tuple(report for evaluation in every for report in evaluation.reports),
+        tuple(table for evaluation in every for table in evaluation.tables),
+    )
+
+
 def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None

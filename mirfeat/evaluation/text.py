@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from statistics import median
 from typing import Any
 
 from mirfeat.evaluation.records import Evaluation, ScoreReport
@@ -49,6 +50,8 @@ def ranks(reports: Sequence[ScoreReport]) -> list[int]:
     """Place of each report by its main score, 1 for the best; equal scores share a place."""
     sign = 1 if reports[0].main.higher_is_better else -1
     means = [sign * report.main.mean for report in reports]
+    # A score that is no number is the last.
+    means = [-math.inf if math.isnan(mean) else mean for mean in means]
     return [1 + sum(other > mean for other in means) for mean in means]
 
 
@@ -61,7 +64,9 @@ def reproduced(report: ScoreReport) -> float:
 
 
 def _difference(report: ScoreReport) -> float | None:
-    return None if report.published is None else reproduced(report) - report.published
+    if report.published is None or math.isnan(report.published):
+        return None
+    return reproduced(report) - report.published
 
 
 def _reports_text(reports: list[ScoreReport]) -> Iterator[str]:
@@ -71,10 +76,9 @@ def _reports_text(reports: list[ScoreReport]) -> Iterator[str]:
     yield text_table(*score_table(reports))
     differences = sorted(abs(d) for report in reports if (d := _difference(report)) is not None)
     if differences:
-        middle = differences[len(differences) // 2]
         yield (
             f"\nagainst the {len(differences)} published scores: median absolute difference "
-            f"{middle:.4f}, largest {differences[-1]:.4f}"
+            f"{median(differences):.4f}, largest {differences[-1]:.4f}"
         )
     for note, count in _counted(reports):
         yield f"note: {note}" + (f" ({count} of {len(reports)})" if len(reports) > 1 else "")

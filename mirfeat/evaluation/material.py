@@ -1,0 +1,99 @@
+"""What a protocol works with: features, labels and choices; files are read when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mirfeat.evaluation.folds import Folds, make_folds
+from mirfeat.evaluation.hamel2013 import EXAMPLES
+from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_features, read_rows
+from mirfeat.evaluation.kim2019 import REPEATS
+from mirfeat.evaluation.labels import Kind, LabelTable, Task, make_task
+from mirfeat.evaluation.svm import Scaling
+
+Tick = Callable[[], object]
+Progress = Callable[[int, str], Tick]
+"""From a number of steps and what they are, to what is called after each."""
+
+
+def silent(total: int, what: str) -> Tick:
+    """Progress that nobody sees."""
+    return lambda: None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; None is the protocol's own. See ``mirfeat evaluate --help``."""
+
+    target: str | None = None
+    kind: Kind | None = None
+    groups: str | None = None
+    folds: str | None = None
+    shuffle: int | None = None
+    seed: int = 0
+    workers: int = 2
+    nested: bool | None = None
+    scaling: Scaling = "both"
+    strategies: str = "paper"
+    examples: Sequence[int] = EXAMPLES
+    k: int = 10
+    sources: Sequence[str] | None = None
+    epochs: int | None = None
+    device: str = "cpu"
+    standardise: bool = False
+    repeats: int = REPEATS
+    published: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """One set of features with its labels, and how to go about it.
+
+    ``specs`` are files as :func:`~mirfeat.evaluation.inputs.read_features` takes them.
+    """
+
+    specs: tuple[str, ...]
+    labels: LabelTable
+    options: Options
+    progress: Progress = silent
+
+    @cached_property
+    def features(self) -> Features:
+        """Vectors of clips."""
+        return read_features(self.specs)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of clips; vectors where the files have no more."""
+        return read_rows(self.specs[0]) if len(self.specs) == 1 else one_row_each(self.features)
+
+    def task(self, source: Features | Rows) -> Task:
+        """Labels in the order of the features."""
+        options = self.options
+        asked = options.folds or ""
+        return make_task(
+            self.labels,
+            source.ids,
+            target=options.target,
+            kind=options.kind,
+            groups=options.groups,
+            folds=None if asked.isdecimal() else options.folds,
+            count=len(source),
+            failed=source.failed,
+        )
+
+    def folds(self, task: Task, count: int, shuffle: int | None = None) -> Folds:
+        """Folds for a task: those of the labels, the number asked for, or ``count``."""
+        asked = self.options.folds or ""
+        folds = make_folds(
+            task.labels,
+            count=int(asked) if asked.isdecimal() else count,
+            regression=task.regression,
+            groups=task.groups,
+            group_name=task.group_name,
+            predefined=None if asked.isdecimal() else task.predefined,
+            seed=shuffle if self.options.shuffle is None else self.options.shuffle,
+        )
+        return replace(folds, notes=(*task.notes, *folds.notes))
