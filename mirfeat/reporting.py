@@ -41,12 +41,12 @@ def report(arguments: argparse.Namespace) -> Path:
         OptionError: neither extractors nor features, or extractors without music.
     """
     labels = labels_of(arguments)
-    sets = [*_extracted(arguments, labels), *(tuple(specs) for specs in arguments.features)]
-    if not sets:
-        raise OptionError("report: name extractors (-m NAME --audio DIR) or --features.")
     wanted = arguments.protocols.split(",") if arguments.protocols else list(ALL)
     if unknown := [name for name in wanted if name not in (*PROTOCOLS, "map")]:
         raise OptionError(f"no protocols {unknown}; there are {', '.join((*PROTOCOLS, 'map'))}.")
+    sets = [*_extracted(arguments, labels), *(tuple(specs) for specs in arguments.features)]
+    if not sets:
+        raise OptionError("report: name extractors (-m NAME --audio DIR) or --features.")
     options, bars = options_of(arguments), progress_bars(arguments.quiet)
     task = _task(sets[0], labels, options)
     sections = []
@@ -76,7 +76,10 @@ def parse_extractor(text: str) -> tuple[str, dict[str, Any]]:
         raise OptionError(f"{text!r}: options are OPTION=VALUE, joined by '&'.") from error
     for key, kind in (("hop_seconds", float), ("max_seconds", float), ("batch_size", int)):
         if key in options:
-            options[key] = kind(options[key])
+            try:
+                options[key] = kind(options[key])
+            except ValueError as error:
+                raise OptionError(f"{text!r}: {key}={options[key]} is not a number.") from error
     if options.get("statistics", "paper") != "paper":
         options["statistics"] = options["statistics"].split(",")
     return name, options

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,8 @@ class ClipFiles:
         """Rows of one index file; a clip whose file is gone is left out."""
         for cells in read_csv(path, _FACTS):
             if (clip := self._path(cells[0])).exists():
-                yield _row(cells, self._vector(clip))
+                arrays = _arrays(clip)
+                yield _row(cells, arrays["vector" if "vector" in arrays else "values"])
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one index lists and the folder has."""
@@ -237,8 +239,7 @@ class ClipFiles:
 
     def arrays(self, id: str) -> dict[str, np.ndarray]:
         """Everything in a clip's npz file."""
-        with np.load(self._path(id), allow_pickle=False) as data:
-            return dict(data)
+        return _arrays(self._path(id))
 
     def _path(self, id: str) -> Path:
         folder, _, name = id.rpartition("/")
@@ -246,13 +247,16 @@ class ClipFiles:
             name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         return self._folder / folder / f"{name}.{self._kind}"
 
-    def _vector(self, path: Path) -> np.ndarray:
-        data = np.load(path, allow_pickle=False)
-        if isinstance(data, np.ndarray):
-            return data
-        with data:
-            vector: np.ndarray = data["vector"] if "vector" in data else data["values"]
-        return vector
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a clip's file holds; a bare array is its ``values``."""
+    try:
+        # Opened here, because NumPy leaves a damaged file open.
+        with path.open("rb") as file:
+            data = np.load(file, allow_pickle=False)
+            return {"values": data} if isinstance(data, np.ndarray) else dict(data)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path}: not a readable file of this store: {error}") from error
 
 
 def _row(cells: Sequence[str], vector: np.ndarray) -> Row:

@@ -21,7 +21,10 @@ from mirfeat.store import load_features
 from tests.sounds import music, write_wav
 
 RATE = 12_000
-COMMANDS = ("list", "info", "extract", "tags", "download", "calibrate")
+COMMANDS = (
+    *("list", "info", "extract", "tags", "download", "calibrate"),
+    *("evaluate", "report", "datasets"),
+)
 
 
 class Outcome(NamedTuple):

@@ -24,7 +24,7 @@ from mirfeat.store import (
     load_features,
     read_failures,
 )
-from tests.stores import NAMES, PROVENANCE, info, row
+from tests.stores import NAMES, PROVENANCE, info, row, write_embeddings
 
 
 @pytest.fixture(params=FORMATS)
@@ -148,9 +148,29 @@ def test_data_files_are_oldest_first(tmp_path: Path) -> None:
     assert data_files(tmp_path, shards)[0].name == "features.csv"
 
 
-def test_embeddings_are_no_table(tmp_path: Path) -> None:
-    fill(tmp_path, info("npz", embed=True))
-    with pytest.raises(StoreError, match="one embedding a clip"):
+def test_a_table_of_embeddings_is_the_summary_of_each(tmp_path: Path) -> None:
+    clips = {"b": np.array([[1.0, 2, 3], [3, 4, 8]]), "a": np.ones((1, 3)), "c": np.ones((1, 3))}
+    table = load_features(write_embeddings(tmp_path, clips, failed=["c"]))
+    assert (table.ids, [failure.id for failure in table.failures]) == (("b", "a"), ["c"])
+    np.testing.assert_array_equal(
+        table.values, np.array([[2, 3, 5.5], [1, 1, 1]], np.float32), strict=True
+    )
+    empty = load_features(write_embeddings(tmp_path / "empty", {}))
+    assert (empty.values.shape, empty.values.dtype, empty.ids) == ((0, 3), np.float32, ())
+
+
+def test_embeddings_without_weights_are_no_table(tmp_path: Path) -> None:
+    folder = write_embeddings(tmp_path, {"a": np.ones((1, 3))}, "npy")
+    with pytest.raises(StoreError, match=r"holds no embeddings with times.*--embed --format npz"):
+        load_features(folder)
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_a_damaged_file_of_a_clip_is_named(tmp_path: Path, kind: Format) -> None:
+    fill(tmp_path, info(kind), [row("a.wav"), row("b.wav")])
+    path = tmp_path / f"b.wav.{kind}"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StoreError, match=rf"b\.wav\.{kind}: not a readable file of this store"):
         load_features(tmp_path)
 
 

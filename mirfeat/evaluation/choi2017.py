@@ -189,6 +189,11 @@ def _plan(folds: Folds, nested: bool) -> tuple[list[Training], list[list[tuple[i
     return trainings, inner
 
 
+def _first_of_best(means: np.ndarray) -> int:
+    """Place of the highest mean; of equal ones the first, whatever rounding makes of them."""
+    return int(np.argmax(np.round(means, 12)))
+
+
 @dataclass(frozen=True, eq=False)
 class _Judged:
     """Trials of one combination: [trainings][tests], the folds' own first."""
@@ -216,7 +221,7 @@ class _Judged:
     def _best_of(self, places: Sequence[int]) -> int:
         # Folds weigh as many clips as they have, as in the authors' scikit-learn (0.18).
         means = np.average(self.table[:, list(places)], axis=0, weights=self.folds.test_sizes)
-        return places[int(np.argmax(means))]
+        return places[_first_of_best(means)]
 
     def scores(self) -> Iterator[Scores]:
         """Best of the grid; nested; best of the unscaled half, as the authors' were."""
@@ -234,7 +239,7 @@ class _Judged:
         for fold, places in enumerate(self.inner):
             scores = [self.trials[training][test].scores for training, test in places]
             sizes = [self.trials[training][test].predicted.shape[1] for training, test in places]
-            chosen = int(np.argmax(np.average(scores, axis=0, weights=sizes)))
+            chosen = _first_of_best(np.average(scores, axis=0, weights=sizes))
             yield float(self.table[fold, chosen])
 
     def notes(self) -> Iterator[str]:

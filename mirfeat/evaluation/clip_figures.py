@@ -20,20 +20,23 @@ from mirfeat.evaluation.drawing import (
     GREY,
     INK,
     MARKERS,
-    MOST_VECTOR_POINTS,
+    MOST_VECTOR_SHAPES,
     MUTED,
     PALETTE,
     PAPER,
     Drawing,
     cells,
     legend_above,
+    margin_cm,
     sheet,
     short,
+    upright_labels,
 )
 from mirfeat.evaluation.records import Predictions, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_COLORED_CLASSES = 20
 
@@ -49,23 +52,25 @@ def confusion_matrix(predictions: Predictions) -> Drawing:
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     words = [[str(count) if count else "" for count in row] for row in counts]
-    # From 1 cm a cell, for few classes, to 0.45 cm with digits that are just readable in print.
-    cell = float(np.clip(12 / size, 0.45, 1.0))
-    point_size = float(np.clip(8.5 * cell, 4.0, 8.0))
-    with sheet(3.4 + cell * size, 2.6 + cell * size) as figure:
+    # From 1 cm a cell, for few classes, to 0.5 cm with digits that are just readable in print.
+    cell = float(np.clip(12 / size, 0.5, 1.0))
+    point_size = float(np.clip(9 * cell, 4.5, 8.0))
+    labels = [short(name, 24) for name in names]
+    side = margin_cm(labels) + cell * size
+    with sheet(side, side) as figure:
         axes = figure.subplots()
-        cells(axes, shares, words, names, names, point_size)
+        cells(axes, shares, words, labels, labels, point_size)
         axes.set_aspect("equal")
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.tick_params(labelsize=float(np.clip(11 * cell, 5.0, 7.5)))
-        axes.tick_params(axis="x", rotation=90)
+        upright_labels(axes)
     table = Table(
         "Confusion matrix",
         ("true", *names),
         tuple((name, *row) for name, row in zip(names, counts.tolist(), strict=True)),
-        "Clips by true class (rows) and predicted class (columns); the darker, the larger the "
-        "share of the true class.",
+        "Clips by true class (rows) and predicted class (columns); the stronger the colour, the "
+        "larger the share of the true class.",
     )
     alt = f"Confusion matrix of {size} classes and {counts.sum()} clips, {np.trace(counts)} on the "
     return Drawing(figure, f"{alt}diagonal.{_largest_confusion(counts, names)}", table)
@@ -84,10 +89,11 @@ def predicted_against_true(predictions: Predictions) -> Drawing:
         axes = figure.subplots()
         ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
         axes.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle="--")
-        _scatter(axes, truth, predicted, c=BLUE)
+        _scatter(axes, truth, predicted, of=len(truth), c=BLUE)
         axes.set_xlabel("true")
         axes.set_ylabel("predicted")
         axes.set_aspect("equal", adjustable="datalim")
+        axes.locator_params(nbins=6)
         axes.grid()
     rows = zip(predictions.rows.tolist(), truth.tolist(), predicted.tolist(), strict=True)
     said = "" if np.isnan(r2) else f"r² of all clips together: {r2:.3f}."
@@ -125,7 +131,8 @@ def calibration(predictions: Predictions, bins: int = 10) -> Drawing:
     with sheet(FULL_WIDTH_CM * 0.55, FULL_WIDTH_CM * 0.62) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--", label="calibrated")
-        upper.plot(confidence[clips > 0], accuracy[clips > 0], "o-", color=BLUE, label="measured")
+        style = {"color": BLUE, "label": "measured", "clip_on": False}
+        upper.plot(confidence[clips > 0], accuracy[clips > 0], "o-", **style)
         upper.set_xlim(0, 1)
         upper.set_ylim(0, 1.02)
         upper.set_ylabel("accuracy")
@@ -163,11 +170,12 @@ def embedding_map(
     with sheet(FULL_WIDTH_CM, FULL_WIDTH_CM * 0.62) as figure:
         axes = figure.subplots()
         if continuous:
-            points = _scatter(axes, *places.T, c=values, cmap="viridis")
-            figure.colorbar(points, label=short(label), fraction=0.04).outline.set_visible(False)
+            _scatter_values(figure, axes, places, values, label)
         else:
             _scatter_classes(axes, places, values.astype(str))
-            figure.legend(loc="outside right upper", title=short(label), alignment="left")
+            legend = figure.legend(loc="outside right upper", title=short(label), alignment="left")
+            for handle in filter(None, legend.legend_handles):
+                handle.set(sizes=[18.0], alpha=1.0)  # readable, however small the points are
         for name, place in (names or {}).items():
             if np.isfinite(place).all():
                 box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
@@ -188,31 +196,40 @@ def embedding_map(
     return Drawing(figure, alt, Table("Map of clips", ("x", "y", label), rows, note))
 
 
-def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray, **style: Any) -> Any:
-    """Points, smaller the more there are."""
-    size = float(np.clip(2500 / len(x), 3.0, 14.0))
-    return axes.scatter(
-        x,
-        y,
-        style.pop("s", size),
-        linewidths=0,
-        alpha=0.8,
-        rasterized=len(x) > MOST_VECTOR_POINTS,
-        **style,
-    )
+def _scatter(axes: Axes, x: np.ndarray, y: np.ndarray, *, of: int, **style: Any) -> Any:
+    """Points, smaller the more there are of all: ``of``."""
+    size = float(np.clip(9000 / of, 4.0, 16.0))
+    vector = of <= MOST_VECTOR_SHAPES
+    return axes.scatter(x, y, size, linewidths=0, alpha=0.8, rasterized=not vector, **style)
+
+
+def _scatter_values(
+    figure: Figure, axes: Axes, places: np.ndarray, values: np.ndarray, label: str
+) -> None:
+    """Points coloured by value, and a colour bar."""
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    # Without the ends of the colours, which are hard to see on black and on white.
+    style: dict[str, Any] = {"c": values, "cmap": "viridis"}
+    style |= {"vmin": low - 0.2 * (high - low), "vmax": high + 0.1 * (high - low)}
+    points = _scatter(axes, places[:, 0], places[:, 1], of=len(places), **style)
+    bar = figure.colorbar(points, label=short(label), fraction=0.04)
+    bar.outline.set_visible(False)
+    if high > low:
+        bar.ax.set_ylim(low, high)
 
 
 def _scatter_classes(axes: Axes, places: np.ndarray, classes: np.ndarray) -> None:
+    """Points in the colours and shapes of the most frequent classes, the others grey below."""
     counts = sorted(Counter(classes.tolist()).items(), key=lambda item: (-item[1], item[0]))
+    styles = product(MARKERS, PALETTE)
     colored = [name for name, _ in counts[:MOST_COLORED_CLASSES]]
-    size = float(np.clip(2500 / len(classes), 3.0, 14.0))
-    others = ~np.isin(classes, colored)
-    if others.any():
-        label = f"{len(counts) - len(colored)} others"
-        _scatter(axes, *places[others].T, c=GREY, s=size / 2, label=label)
-    for name, (marker, color) in zip(colored, product(MARKERS, PALETTE), strict=False):
-        chosen = places[classes == name]
-        _scatter(axes, *chosen.T, c=color, s=size, marker=marker, label=short(name, 24))
+    for name, (marker, color) in zip(colored, styles, strict=False):
+        x, y = places[classes == name].T
+        _scatter(axes, x, y, of=len(classes), c=color, marker=marker, label=short(name, 24))
+    if others := len(counts) - len(colored):
+        x, y = places[~np.isin(classes, colored)].T
+        _scatter(axes, x, y, of=len(classes), c=GREY, zorder=0.5, label=f"{others} others")
 
 
 def _largest_confusion(counts: np.ndarray, names: Sequence[str]) -> str:

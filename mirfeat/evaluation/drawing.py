@@ -32,15 +32,16 @@ if TYPE_CHECKING:
 INK, MUTED, RULE, PAPER = "#1b1f24", "#59636e", "#d5dae0", "#ffffff"
 # Words on coloured cells and bars, which have the same colour in every theme.
 ON_LIGHT, ON_DARK = "#101214", "#fdfdfd"
-# Okabe and Ito, Color Universal Design (2008), without black and in order of contrast.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
-BLUE, PURPLE, ORANGE = PALETTE[0], PALETTE[3], PALETTE[4]
-PALE_BLUE, GREY = "#8db9d8", "#9aa2ab"
+# Okabe and Ito, Color Universal Design (2008), without black, and yellow, which is too pale.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+BLUE, PURPLE = PALETTE[0], PALETTE[3]
+PALE_BLUE, PALE_ORANGE, GREY = "#93bddb", "#efb65e", "#9aa2ab"
+_DEEP_BLUE, _BROWN = "#00588a", "#9c4a00"
 MARKERS = ("o", "^", "s", "D")
 
 FULL_WIDTH_CM = 17.0
-# Above so many points an SVG is slow to show; they go in as one image.
-MOST_VECTOR_POINTS = 2000
+# An SVG of more points or cells is slow to show; they go in as one image.
+MOST_VECTOR_SHAPES = 2000
 
 _STYLE: dict[str, Any] = {
     # Comes with matplotlib, and is wider than most: words set in another font still fit.
@@ -77,6 +78,9 @@ _STYLE: dict[str, Any] = {
     "legend.handlelength": 1.6,
     "legend.columnspacing": 1.6,
     "legend.borderaxespad": 0.0,
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.constrained_layout.h_pad": 0.07,
+    "figure.dpi": 200.0,
     "figure.facecolor": PAPER,
     "axes.facecolor": "none",
     "savefig.facecolor": PAPER,
@@ -152,8 +156,9 @@ def sheet(width_cm: float, height_cm: float) -> Iterator[Figure]:
 
         figure = Figure((width_cm / 2.54, height_cm / 2.54), layout="constrained")
         yield figure
-        # Layout drifts a little with every drawing; now all formats get the same one.
+        # A second pass corrects what the first one moved. Then all formats get the same layout.
         with _quiet():
+            figure.draw_without_rendering()
             figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
@@ -166,8 +171,13 @@ def short(text: object, limit: int = 32) -> str:
     return f"\u200b{line}" if line.startswith("_") else line
 
 
+def margin_cm(names: Sequence[str]) -> float:
+    """Room for names beside an axis, and for what it is called."""
+    return 1.6 + 0.15 * max(len(name) for name in names)
+
+
 def line_styles() -> Iterator[dict[str, Any]]:
-    """Colour, marker and dashes of one line after the other, without end; the first 28 differ."""
+    """Colour, marker and dashes of one line after the other, without end; the first 24 differ."""
     for dashes, marker, color in cycle(
         (dashes, MARKERS[(k + shift) % len(MARKERS)], color)
         for shift, dashes in enumerate(("-", "--", ":", "-."))
@@ -178,8 +188,12 @@ def line_styles() -> Iterator[dict[str, Any]]:
 
 def legend_above(figure: Figure, axes: Axes) -> None:
     """A legend over the axes, in as many columns as the width allows, if anything has a name."""
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
+    pairs = list(zip(*axes.get_legend_handles_labels(), strict=True))
+    if pairs:
+        # Lines and markers after bars, on which they stand.
+        handles, labels = zip(
+            *sorted(pairs, key=lambda p: hasattr(p[0], "get_marker")), strict=True
+        )
         widest_cm = 1.3 + 0.15 * max(len(label) for label in labels)
         columns = int(figure.get_figwidth() * 2.54 / widest_cm)
         columns = min(max(columns, 1), len(labels))
@@ -196,30 +210,38 @@ def cells(
 ) -> None:
     """Coloured cells with words in them, the first row on top.
 
-    ``values``: [rows, columns]; white is 0, the higher the bluer or, if some are negative, purple
-    and orange; NaN has no colour.
+    ``values``: [rows, columns]; the further from 0 the bluer or, if negative, the browner; NaN is
+    empty. Colours are transparent near 0, and so fit any background.
     """
     reach = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    negative = bool((values < 0).any())
-    axes.pcolormesh(
-        np.ma.masked_invalid(values),
-        cmap="PuOr" if negative else "Blues",
-        vmin=-reach if negative else 0.0,
-        vmax=reach,
-        edgecolors=PAPER,
-        linewidth=0.5,
-    )
-    for (row, column), value in np.ndenumerate(values):
-        dark = abs(value) > 0.55 * reach
-        color = MUTED if math.isnan(value) else ON_DARK if dark else ON_LIGHT
-        style: dict[str, Any] = {"ha": "center", "va": "center", "size": point_size}
+    colors = np.empty((*values.shape, 4))
+    colors[..., :3] = np.where(values[..., None] < 0, _rgb(_BROWN), _rgb(_DEEP_BLUE))
+    colors[..., 3] = np.nan_to_num(np.abs(values) / reach)
+    axes.pcolormesh(colors, rasterized=values.size > MOST_VECTOR_SHAPES)
+    rows, columns = values.shape
+    axes.hlines(range(rows + 1), 0, columns, color=RULE, linewidth=0.4)
+    axes.vlines(range(columns + 1), 0, rows, color=RULE, linewidth=0.4)
+    for (row, column), opacity in np.ndenumerate(colors[..., 3]):
         if words[row][column]:
+            color = ON_DARK if opacity > 0.7 else INK
+            style: dict[str, Any] = {"ha": "center", "va": "center", "size": point_size}
             axes.text(column + 0.5, row + 0.5, words[row][column], color=color, **style)
-    axes.set_xticks(np.arange(len(column_names)) + 0.5, [short(name, 24) for name in column_names])
-    axes.set_yticks(np.arange(len(row_names)) + 0.5, [short(name, 24) for name in row_names])
-    axes.invert_yaxis()
+    axes.set_xticks(np.arange(columns) + 0.5, column_names)
+    axes.set_yticks(np.arange(rows) + 0.5, row_names)
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def upright_labels(axes: Axes) -> None:
+    """Words under the axis stand upright and end at it, in whatever font they are set."""
+    for label in axes.get_xticklabels():
+        label.set(rotation=90, rotation_mode="anchor", ha="right", va="center")
+
+
+def _rgb(color: str) -> np.ndarray:
+    """[3], 0 to 1, of a colour such as "#0072b2"."""
+    return np.frombuffer(bytes.fromhex(color[1:]), np.uint8) / 255
 
 
 def _matplotlib() -> ModuleType:

@@ -8,7 +8,8 @@ folds in which groups cross give a warning.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -69,16 +70,19 @@ def make_folds(
     shuffles clips before they are dealt; by default they stay in order, as in the papers' code.
 
     Raises:
-        LabelsError: too few clips, groups or folds.
+        LabelsError: too few clips, classes, groups or folds.
     """
     if len(labels) < 2:
         raise LabelsError(f"{len(labels)} clips: nothing to train on and test.")
+    if not regression and len(set(labels)) < 2:
+        raise LabelsError(f"all {len(labels)} clips are of the class {labels[0]}; two are needed.")
     if predefined is not None:
         folds = _predefined(np.asarray(predefined, dtype=str))
     elif groups is not None:
         folds = _grouped(labels, np.asarray(groups, dtype=str), group_name, count, regression, seed)
     else:
         folds = _plain(labels, count, regression, seed)
+    _check_sides(labels, folds.splits, regression)
     notes = list(folds.notes)
     if groups is not None and (leak := leaks(folds.splits, groups, group_name)):
         warnings.warn(leak, MirfeatWarning, stacklevel=2)
@@ -95,15 +99,41 @@ def make_folds(
 def _inner(
     labels: np.ndarray, train: np.ndarray, regression: bool, groups: Sequence[str] | None
 ) -> tuple[Split, ...]:
-    """Five folds of the training rows; fewer if classes or groups are small."""
+    """Five folds of the training rows, fewer if classes or groups are small; empty if none can be.
+
+    Where groups or classes are too small to be divided, folds are plain: they only choose settings.
+    """
+    own = labels[train]
     names = None if groups is None else np.asarray(groups, dtype=str)[train]
-    most = len(train) if regression else int(np.unique(labels[train], return_counts=True)[1].min())
-    count = max(2, min(5, most if names is None else len(set(names))))
-    if names is None:
-        folds = _plain(labels[train], count, regression, seed=0)
-    else:
-        folds = _grouped(labels[train], names, "group", count, regression, seed=None)
-    return tuple((train[inner], train[test]) for inner, test in folds)
+    ways: list[Callable[[int], Folds]] = [
+        lambda count: _plain(own, count, regression, seed=0),
+        lambda count: _plain(own, count, regression=True, seed=0),
+    ]
+    if names is not None:
+        ways.insert(0, lambda count: _grouped(own, names, "group", count, regression, seed=None))
+    for way in ways:
+        for count in (5, 4, 3, 2):
+            with suppress(LabelsError):
+                splits = way(count).splits
+                if regression:  # a single class, however, is a choice that can be scored
+                    _check_sides(own, splits, regression)
+                return tuple((train[inner], train[test]) for inner, test in splits)
+    return ()
+
+
+def _check_sides(labels: np.ndarray, splits: Sequence[Split], regression: bool) -> None:
+    """Whether something can be learned and scored in every fold."""
+    for number, (train, test) in enumerate(splits, start=1):
+        if regression and len(test) < 2:
+            raise LabelsError(
+                f"fold {number} of {len(splits)} has {len(test)} clips to test; r² needs 2 or "
+                "more. Ask for fewer folds."
+            )
+        if not regression and len(set(labels[train])) < 2:
+            raise LabelsError(
+                f"fold {number} of {len(splits)} has only clips of the class {labels[train[0]]} to "
+                "train on. Ask for other folds or groups."
+            )
 
 
 def leaks(splits: Sequence[Split], groups: Sequence[str], group_name: str) -> str:
@@ -142,13 +172,18 @@ def _grouped(
     regression: bool,
     seed: int | None,
 ) -> Folds:
-    # A clip without a group is a group of its own.
-    alone = np.char.add("\0", np.arange(len(groups)).astype(str))
-    filled = np.where(groups == "", alone, groups)
+    # A clip without a group is a group of its own. (np.char.add would drop the \0.)
+    filled = np.array([group or f"\0{row}" for row, group in enumerate(groups)])
     if count < 2 or len(set(filled)) < count:
         raise LabelsError(
             f"{count} folds disjoint in {group_name!r} need 2 or more of them and as many groups; "
             f"there are {len(set(filled))}."
+        )
+    largest = len(labels) if regression else int(np.unique(labels, return_counts=True)[1].max())
+    if largest < count:
+        raise LabelsError(
+            f"{count} folds need as many clips of the largest class; there are {largest}. Ask for "
+            "fewer folds."
         )
     kind = GroupKFold if regression else StratifiedGroupKFold
     splitter = kind(count, shuffle=seed is not None, random_state=seed)
@@ -171,8 +206,8 @@ def _predefined(names: np.ndarray) -> Folds:
         return Folds((split,), "the split of the labels: tested on test, trained on the rest")
     if len(values) < 2 or "" in values:
         raise LabelsError(
-            f"folds {values[:5]}: every clip needs one, and there must be two or more, or the "
-            "names train, valid and test."
+            f"folds {', '.join(map(repr, map(str, values[:5])))}: every clip needs one, and there "
+            "must be two or more, or the names train, valid and test."
         )
     splits = tuple((np.flatnonzero(names != v), np.flatnonzero(names == v)) for v in values)
     return Folds(splits, f"{len(values)} folds as the labels say")

@@ -77,6 +77,8 @@ def few_shot(
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(train) for train, _ in folds]
     most = max(int(np.bincount(numbers[order]).max()) for order in orders)
+    if wanted[0] > most:
+        raise OptionError(f"examples={examples!r}: no class has more than {most} training clips.")
     reports = []
     for count in [number for number in wanted if number <= most]:
         scores = []
@@ -147,7 +149,7 @@ def similarity(
         LabelsError: a clip has fewer than k others to be compared with.
     """
     # A clip without a group is a group of its own.
-    names = [group or str(-1 - row) for row, group in enumerate(groups or [""] * len(labels))]
+    names = [group or f"\0{row}" for row, group in enumerate(groups or [""] * len(labels))]
     own = np.unique(names, return_inverse=True)[1]
     others = len(labels) - int(np.bincount(own).max())
     if not 1 <= k <= others:

@@ -18,7 +18,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from mirfeat.errors import OptionError
+from mirfeat.errors import LabelsError, OptionError
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
 from mirfeat.evaluation.records import Predictions, ScoreReport, Scores
@@ -56,8 +56,17 @@ def transfer_head(
         folds: who is tested on whom; the paper has one split, 85 to 15.
         training: other settings than the paper's.
         progress: called after each epoch of each fold.
+
+    Raises:
+        OptionError: no such device here.
+        LabelsError: a track without rows.
     """
     training = training or HeadTraining()
+    try:
+        torch.empty(0, device=training.device)
+    except (RuntimeError, AssertionError) as error:
+        message = f"device={training.device!r} is not to be had here: {error}"
+        raise OptionError(message) from error
     classes, numbers = np.unique(labels, return_inverse=True)
     outputs = [
         _probabilities(rows, numbers, train, test, len(classes), training, progress)
@@ -104,6 +113,8 @@ def source_grid(
     names = list(sources or rows.blocks)
     if unknown := [name for name in names if name not in rows.blocks]:
         raise OptionError(f"no blocks {unknown} in these features, which have {list(rows.blocks)}.")
+    if len(set(names)) < len(names):
+        raise OptionError(f"sources {names}: each once.")
     reports = []
     for chosen in source_combinations(names):
         blocks = {name: rows.blocks[name] for name in chosen}
@@ -151,9 +162,12 @@ def _probabilities(
         probabilities = torch.cat(
             [head(part).softmax(dim=1) for part in torch.split(values, 4096)]
         ).double()
+    counts = np.bincount(unseen.clips, minlength=len(test))
+    if not counts.all():
+        raise LabelsError(f"{rows.name}: a clip has no rows.")
     sums = np.zeros((len(test), classes))
     np.add.at(sums, unseen.clips, probabilities.cpu().numpy())
-    return sums / np.bincount(unseen.clips, minlength=len(test))[:, None]
+    return sums / counts[:, None]
 
 
 def _train_head(

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -92,15 +92,15 @@ def read_labels(path: Path | str) -> LabelTable:
     return LabelTable(str(path), dict(zip(header, zip(*lines[1:], strict=True), strict=True)))
 
 
-def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+def _lines(reader: Any, path: Path) -> Iterator[list[str]]:
     width = 0
-    for number, cells in enumerate(reader, start=1):
+    for cells in reader:
         if not cells:
             continue
         width = width or len(cells)
         if len(cells) != width:
             raise LabelsError(
-                f"{path}: line {number} has {len(cells)} cells, the header has {width}."
+                f"{path}: line {reader.line_num} has {len(cells)} cells, the header has {width}."
             )
         yield cells
 
@@ -156,6 +156,8 @@ def make_task(
     values = table.column(target)
     names, rows, lines, notes = _align(table, ids, count, failed)
     filled = [k for k, line in enumerate(lines) if values[line].strip()]
+    if not filled:
+        raise LabelsError(f"{table.path}: the column {target!r} is empty for all clips.")
     if len(filled) < len(lines):
         notes.append(f"{len(lines) - len(filled)} clips have no {target!r} and were left out")
     names, rows = [names[k] for k in filled], [rows[k] for k in filled]
@@ -203,13 +205,15 @@ def _align(
     place = {key: line for line, key in enumerate(keys)}
     if len(place) < len(keys):
         twice = next(key for line, key in enumerate(keys) if place[key] != line)
-        raise LabelsError(f"{table.path}: {twice!r} is there twice.")
+        raise LabelsError(
+            f"{table.path}: {twice!r} is twice in the column {id_column!r}; each clip has one line."
+        )
     rows = [row for row, key in enumerate(ids) if key in place]
     known, without = set(ids), set(failed)
     missing = [key for key in keys if key not in known and key not in without]
     if missing or not rows:
         raise LabelsError(
-            f"{table.path}: {len(missing)} of {len(keys)} clips have no features, first "
+            f"{table.path}: {len(missing or keys)} of {len(keys)} clips have no features, first "
             f"{(missing or keys)[0]!r}; features are called like {next(iter(ids), '')!r}. Names "
             "must be the same: extract with --root at the folder that paths in the labels start "
             "from."
@@ -230,7 +234,7 @@ def _choose(
     if wanted is not None:
         table.column(wanted)
         return wanted
-    return table.first_of([name for name in usual if name not in not_])
+    return table.first_of([name for name in usual if name not in {n.lower() for n in not_}])
 
 
 def _is_regression(values: Sequence[str]) -> bool:

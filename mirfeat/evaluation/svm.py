@@ -147,6 +147,11 @@ class GridSearch:
         predicted = [np.empty((len(points), len(test)), dtype=labels.dtype) for test in tests]
         stopped = np.zeros(len(points), dtype=bool)
         kind = SVR if self.regression else SVC
+        if not self.regression and len(set(labels[train])) < 2:
+            # Without two folds a single class can be left, and there is nothing to separate.
+            for rows in predicted:
+                rows[:] = labels[train[0]]
+            points = ()
         for place, point in enumerate(points):
             if point.penalty == PENALTIES[0]:  # all penalties share a kernel
                 options, seen, unseen = joined[point.standardise].at(point, train, tests)

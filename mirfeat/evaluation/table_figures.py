@@ -7,6 +7,7 @@ that is empty or holds other things than numbers, and ``MissingPackageError`` wi
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from mirfeat.evaluation.drawing import (
     cells,
     legend_above,
     line_styles,
+    margin_cm,
     sheet,
     short,
 )
@@ -57,10 +59,19 @@ def heat_map(table: Table) -> Drawing:
     """
     values = _numbers(table, 1)
     rows = [str(row[0]) for row in table.rows]
-    words = [["–" if math.isnan(value) else f"{value:.3g}" for value in row] for row in values]
-    with sheet(min(FULL_WIDTH_CM, 5 + 1.7 * values.shape[1]), 1.6 + 0.7 * len(rows)) as figure:
+    # Three digits of the largest number, and as many decimals for all.
+    reach = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    decimals = min(max(2 - math.floor(math.log10(reach)), 0), 6)
+    words = [
+        ["–" if math.isnan(value) else f"{value:.{decimals}f}" for value in row] for row in values
+    ]
+    labels = [short(row) for row in rows]
+    beside = margin_cm(labels)
+    cell_cm = min(1.7, (FULL_WIDTH_CM - beside) / values.shape[1])
+    above = [textwrap.fill(short(name), max(4, int(cell_cm / 0.14))) for name in table.columns[1:]]
+    with sheet(beside + cell_cm * values.shape[1], 2.0 + 0.7 * len(rows)) as figure:
         axes = figure.subplots()
-        cells(axes, values, words, rows, table.columns[1:], 7.5)
+        cells(axes, values, words, labels, above, 7.5)
     row, column = np.unravel_index(int(np.nan_to_num(values, nan=-np.inf).argmax()), values.shape)
     alt = (
         f"{values.shape[0]} by {values.shape[1]} coloured cells with numbers. The highest is "

@@ -48,8 +48,8 @@ def score_table(reports: Sequence[ScoreReport]) -> tuple[list[str], list[list[An
 
 def ranks(reports: Sequence[ScoreReport]) -> list[int]:
     """Place of each report by its main score, 1 for the best; equal scores share a place."""
-    sign = 1 if reports[0].main.higher_is_better else -1
-    means = [sign * report.main.mean for report in reports]
+    mains = [report.main for report in reports]
+    means = [main.mean if main.higher_is_better else -main.mean for main in mains]
     # A score that is no number is the last.
     means = [-math.inf if math.isnan(mean) else mean for mean in means]
     return [1 + sum(other > mean for other in means) for mean in means]
