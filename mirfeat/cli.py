@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     _set_up_messages(arguments.verbose, arguments.quiet)
     try:
-        code = _COMMANDS[arguments.command](arguments)
+        with warnings.catch_warnings():
+            # Where in the code it arose says nothing here.
+            warnings.showwarning = lambda text, *_: print(f"mirfeat: {text}", file=sys.stderr)
+            code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("mirfeat: interrupted", file=sys.stderr)

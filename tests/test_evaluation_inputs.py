@@ -78,7 +78,7 @@ def test_arrays_stand_side_by_side(tmp_path: Path) -> None:
     features = read_features([f"layer1={paths[0]}", f"mfcc={paths[1]}"])
     assert (features.name, list(features.blocks)) == ("layer1 + mfcc", ["layer1", "mfcc"])
     assert features.values.shape == (3, 3)
-    with pytest.raises(OptionError, match=r"block \['0'\] is there already; name it NAME=FILE"):
+    with pytest.raises(OptionError, match=r"blocks \['0'\] are there already. Name it NAME=FILE"):
         read_features([paths[0], paths[0]])
     with pytest.raises(OptionError, match="differ in their number of clips"):
         read_features([paths[0], saved(tmp_path / "more.npy", block(4, 1))])

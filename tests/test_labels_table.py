@@ -118,7 +118,10 @@ def test_groups_and_folds_are_found_the_narrowest_first() -> None:
     assert task.predefined == ("s", "")
     assert make_task(labels, ["a", "b"], groups="album").groups == ("1", "2")
     none = make_task(labels, ["a", "b"], groups="none", folds="none")
-    assert (none.groups, none.predefined, none.group_name) == (None, None, "group")
+    assert (none.groups, none.predefined) == (None, None)
+    # Whether folds tear them apart is told all the same.
+    assert (none.ignored_groups, none.group_name) == (("p", ""), "Artist")
+    assert task.ignored_groups is None
 
 
 @pytest.mark.parametrize("name", ["artist", "Artist"])

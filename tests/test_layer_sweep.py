@@ -48,9 +48,7 @@ def test_the_strategies_of_the_paper_are_28() -> None:
 def test_each_combination_scores_as_its_layers_side_by_side() -> None:
     layers, mfcc = layers_of("135"), layers_of("2")["2"]
     published = {"135": 0.9, "mfcc": 0.5, "2": 0.1}
-    reports = layer_sweep(
-        layers, LABELS, FOLDS, mfcc=mfcc, search=NEVER, nested=True, published=published
-    )
+    reports = layer_sweep(layers, LABELS, FOLDS, mfcc=mfcc, search=NEVER, published=published)
     expected = {
         **{name: [layers[digit] for digit in name] for name in layer_strategies("135")},
         "135+mfcc": [mfcc, *layers.values()],
@@ -58,12 +56,20 @@ def test_each_combination_scores_as_its_layers_side_by_side() -> None:
     }
     assert [report.features for report in reports] == list(expected)
     for report, parts in zip(reports, expected.values(), strict=True):
-        alone = svm_grid(np.concatenate(parts, axis=1), LABELS, FOLDS, search=NEVER)
+        alone = svm_grid(np.concatenate(parts, axis=1), LABELS, FOLDS, search=NEVER, nested=False)
         assert report.scores == alone.scores
         assert report.settings["numbers"] == sum(part.shape[1] for part in parts)
         assert report.published == published.get(report.features)
         assert report.protocol == "layer-sweep"
     assert len({report.main.mean for report in reports}) > 3
+
+
+def test_a_combination_has_the_nested_score_of_its_layers_side_by_side() -> None:
+    layers = layers_of("25")
+    (report,) = layer_sweep(layers, LABELS, FOLDS, strategies=["25"], search=NEVER, nested=True)
+    alone = svm_grid(np.concatenate([*layers.values()], axis=1), LABELS, FOLDS, search=NEVER)
+    assert report.scores == alone.scores
+    assert report.scores[1].metric == "accuracy, nested"
 
 
 def test_strategies_can_be_chosen_and_progress_is_announced() -> None:

@@ -220,7 +220,7 @@ def test_fits_that_would_not_end_are_stopped_and_told(labels: np.ndarray) -> Non
     assert 0 < np.mean(stopped) < 1
     report = svm_grid(blocks["a"], labels, folds, search=search, nested=False)
     assert report.settings["stopped_fits"] == np.mean(stopped)
-    assert report.notes[0] == "some fits stopped after 300 / C steps, before they converged"
+    assert report.notes[0] == "some fits ran out of steps before they converged"
     calm = svm_grid(blocks_of(labels), labels, folds, nested=False)
     assert (calm.notes, calm.settings["stopped_fits"]) == ((), 0.0)
 

@@ -245,10 +245,9 @@ class _Judged:
     def notes(self) -> Iterator[str]:
         """What a reader must know of the fits."""
         if self.stopped_share:
-            steps = f"{self.search.steps:,} / C steps".replace(",", " ")
-            yield f"some fits stopped after {steps}, before they converged"
+            yield "some fits ran out of steps before they converged"
         if any(trials[0].stopped[self.best] for trials in self.trials[: len(self.folds)]):
-            yield "fits of the chosen point are among those that stopped before they converged"
+            yield "fits of the chosen point are among those that ran out of steps"
 
     @property
     def stopped_share(self) -> float:

@@ -235,7 +235,6 @@ def _rank_bars(
         axes.text(place, 0.02, str(rank), **words)
 
 
-
 def _scale_start(values: np.ndarray) -> float | None:
     """A tenth well below all values; None, for matplotlib to choose, if one is 0 or less."""
     known = values[np.isfinite(values)]

@@ -201,7 +201,10 @@ def read_features(specs: Sequence[str]) -> Features:
     first = next((part for part in parts if part.ids is not None), parts[0])
     for spec, part in zip(specs, parts, strict=True):
         if twice := set(blocks) & set(part.blocks):
-            raise OptionError(f"{spec}: block {sorted(twice)} is there already; name it NAME=FILE.")
+            raise OptionError(
+                f"{spec}: blocks {sorted(twice)} are there already. Name it NAME=FILE to "
+                "stand beside them, or say --features again for another set to compare."
+            )
         blocks |= {name: _in_order(block, part, first) for name, block in part.blocks.items()}
     return Features(
         " + ".join(dict.fromkeys(part.name for part in parts)), blocks, first.ids, first.failed

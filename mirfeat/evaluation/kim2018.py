@@ -10,7 +10,7 @@ include training on the test tracks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -119,7 +119,8 @@ def source_grid(
     for chosen in source_combinations(names):
         blocks = {name: rows.blocks[name] for name in chosen}
         some = Rows("+".join(chosen), blocks, rows.clips, rows.ids)
-        reports.append(transfer_head(some, labels, folds, training=training, progress=progress))
+        report = transfer_head(some, labels, folds, training=training, progress=progress)
+        reports.append(replace(report, protocol="source-grid"))
     return tuple(reports)
 
 

@@ -76,7 +76,7 @@ def mlp(
 
     def fit(place: int, train: np.ndarray, test: np.ndarray) -> _Fit:
         kind = MLPRegressor if regression else MLPClassifier
-        network = kind((256, 256), max_iter=200, random_state=seed + place)
+        network = kind(hidden_layer_sizes=(256, 256), max_iter=200, random_state=seed + place)
         model = make_pipeline(StandardScaler(), network) if standardise else network
         model.fit(inputs[train], targets[train])
         predicted = model.predict(inputs[test])

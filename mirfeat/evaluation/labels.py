@@ -111,7 +111,8 @@ class Task:
 
     ``rows``: int64 [m], rows of the features that are used; ``labels``: [m], strings for a
     classification, float64 for a regression; ``groups`` and ``predefined`` (folds): [m] strings or
-    None; ``notes``: what a reader must know, for example of clips that were left out.
+    None; ``ignored_groups``: groups that the labels carry and that folds are not to respect;
+    ``notes``: what a reader must know, for example of clips that were left out.
     """
 
     target: str
@@ -120,6 +121,7 @@ class Task:
     rows: np.ndarray
     labels: np.ndarray
     groups: tuple[str, ...] | None = None
+    ignored_groups: tuple[str, ...] | None = None
     group_name: str = "group"
     predefined: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -165,7 +167,9 @@ def make_task(
     chosen = [values[line].strip() for line in lines]
     kind = kind or ("regression" if _is_regression(chosen) else "classification")
     labels = _numbers(chosen, table, target) if kind == "regression" else np.array(chosen)
-    group_name = _choose(table, groups, GROUP_COLUMNS, {target})
+    # Whether ignored groups leak is worth knowing too.
+    ignored = groups == "none"
+    group_name = _choose(table, None if ignored else groups, GROUP_COLUMNS, {target})
     fold_name = _choose(table, folds, FOLD_COLUMNS, {target})
 
     def pick(name: str | None) -> tuple[str, ...] | None:
@@ -177,7 +181,8 @@ def make_task(
         tuple(names),
         np.array(rows, dtype=np.int64),
         labels,
-        pick(group_name),
+        None if ignored else pick(group_name),
+        pick(group_name) if ignored else None,
         group_name or "group",
         pick(fold_name),
         tuple(notes),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mirfeat.evaluation.folds import Folds, make_folds
+from mirfeat.evaluation.folds import Folds, leaks, make_folds
 from mirfeat.evaluation.hamel2013 import EXAMPLES
 from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_features, read_rows
 from mirfeat.evaluation.kim2019 import REPEATS
@@ -96,4 +96,7 @@ class Material:
             predefined=None if asked.isdecimal() else task.predefined,
             seed=shuffle if self.options.shuffle is None else self.options.shuffle,
         )
-        return replace(folds, notes=(*task.notes, *folds.notes))
+        notes = [*task.notes, *folds.notes]
+        if task.ignored_groups:
+            notes.append(leaks(folds.splits, task.ignored_groups, task.group_name))
+        return replace(folds, notes=tuple(filter(None, notes)))
