@@ -17,7 +17,6 @@ from benchmarks.tables import print_machine, print_table
 from mirfeat.evaluation.labels import read_labels
 from mirfeat.evaluation.material import Options
 from mirfeat.evaluation.protocols import evaluate
-from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.text import as_text, reproduced
 
 # The authors' name of the files, the column, and what the published scores call the task.
@@ -38,7 +37,7 @@ def main(features: Path, labels: Path) -> None:
             continue
         specs = [f"layer{k + 1}={features / f'{name}_layer_{k}.npy'}" for k in range(5)]
         specs.append(f"mfcc={features / f'{name}_mfcc.npy'}")
-        options = Options(target=target, published=published_scores("choi2017", task))
+        options = Options(target=target, published=task)
         started = time.perf_counter()
         result = evaluate("layer-sweep", [specs], read_labels(labels / f"{name}.csv"), options)
         seconds = time.perf_counter() - started

@@ -21,8 +21,7 @@ from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
 from mirfeat.evaluation.inputs import read_features, read_topics
 from mirfeat.evaluation.labels import LabelTable, read_labels
 from mirfeat.evaluation.material import Options, Progress, Tick
-from mirfeat.evaluation.protocols import PROTOCOLS, check_protocol, evaluate
-from mirfeat.evaluation.published import published_scores
+from mirfeat.evaluation.protocols import check_protocol, evaluate
 from mirfeat.evaluation.recommendation import read_interactions, recommend
 from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
@@ -98,10 +97,6 @@ def progress_bars(quiet: bool) -> Progress:
 
 def _on_labels(arguments: argparse.Namespace) -> Evaluation:
     shared = vars(options_of(arguments))
-    paper = PROTOCOLS[arguments.protocol].paper if arguments.protocol in PROTOCOLS else ""
-    published = None
-    if arguments.published:
-        published = published_scores(paper or arguments.protocol, arguments.published)
     options = Options(
         **{
             **shared,
@@ -114,7 +109,7 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
             "device": arguments.device,
             "standardise": arguments.standardise,
             "repeats": arguments.repeats,
-            "published": published,
+            "published": arguments.published,
         }
     )
     labels, bars = labels_of(arguments), progress_bars(arguments.quiet)

@@ -14,8 +14,8 @@ _HAMEL = {
     "hamel2013-genre": "genre embedding",
     "hamel2013-tag": "tag embedding",
 }
-# Kim et al. 2018 name learning sources by their first letter, in this order.
-_LETTERS = "gsedm"
+# Kim et al. 2018 write combinations of learning sources as these letters, in this order.
+_LETTERS = {"genre": "g", "subgenre": "s", "essentia": "e", "dmfcc": "d", "mfcc": "m"}
 
 
 def with_published(evaluation: Evaluation, paper: str, task: str) -> Evaluation:
@@ -44,7 +44,9 @@ def _score(report: ScoreReport, paper: str, task: str) -> float | None:
             return published_scores(paper, task, "precision at 10").get(name)
         return published_scores(paper, task).get(name) if report.protocol == "linear" else None
     if paper == "kim2018":
-        letters = sorted({source[0] for source in report.features.split("+")}, key=_LETTERS.find)
-        network = "MTN" if "kim2018-mtn" in report.origin else "STN"
-        return published_scores(paper, task).get(f"{''.join(letters)} {network}")
+        sources = set(report.features.split("+"))
+        letters = "".join(letter for source, letter in _LETTERS.items() if source in sources)
+        network = report.origin.removeprefix("kim2018-")[:3].upper()
+        known = published_scores(paper, task)
+        return known.get(f"{letters} {network}") if len(letters) == len(sources) else None
     return published_scores(paper, task).get(report.features)

@@ -9,7 +9,7 @@ fits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -76,7 +76,6 @@ def layer_sweep(
     strategies: Sequence[str] | None = None,
     search: GridSearch | None = None,
     nested: bool = False,
-    published: Mapping[str, float] | None = None,
     progress: Callable[[], object] = lambda: None,
 ) -> tuple[ScoreReport, ...]:
     """Score combinations of layers, and with ``mfcc`` the paper's two baselines.
@@ -89,7 +88,6 @@ def layer_sweep(
         strategies: combinations such as ["135", "5"]; the paper's 28 by default.
         search: the grid; both halves of it by default.
         nested: whether to compute nested scores too.
-        published: the paper's scores by strategy, to stand beside ours.
         progress: called after each of :func:`steps_needed`.
 
     Returns:
@@ -109,9 +107,7 @@ def layer_sweep(
         blocks[MFCC] = mfcc
         every = sorted(layers)
         chosen |= {f"{''.join(every)}+{MFCC}": (MFCC, *every), MFCC: (MFCC,)}
-    reports = _score(blocks, labels, folds, chosen, search, nested, progress, "layer-sweep")
-    known = published or {}
-    return tuple(replace(report, published=known.get(report.features)) for report in reports)
+    return _score(blocks, labels, folds, chosen, search, nested, progress, "layer-sweep")
 
 
 def steps_needed(folds: Folds, nested: bool, combinations: int = 1) -> int:

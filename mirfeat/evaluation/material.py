@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -44,7 +44,7 @@ class Options:
     device: str = "cpu"
     standardise: bool = False
     repeats: int = REPEATS
-    published: Mapping[str, float] | None = None
+    published: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

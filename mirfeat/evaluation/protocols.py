@@ -9,10 +9,12 @@ import numpy as np
 
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import choi2017, hamel2013, kim2018, kim2019
+from mirfeat.evaluation.beside import with_published
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
 from mirfeat.evaluation.labels import LabelTable, Task
 from mirfeat.evaluation.material import Material, Options, Progress, silent
+from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.records import Evaluation, join
 from mirfeat.evaluation.svm import GridSearch
 
@@ -74,7 +76,6 @@ def layer_sweep(material: Material) -> Evaluation:
         strategies=strategies,
         search=GridSearch(task.regression, options.scaling, workers=options.workers),
         nested=nested,
-        published=options.published,
         progress=material.progress(choi2017.steps_needed(folds, nested, count), "trainings"),
     )
     return Evaluation(tuple(replace(report, origin=features.name) for report in reports))
@@ -135,13 +136,7 @@ def source_grid(material: Material) -> Evaluation:
     reports = kim2018.source_grid(
         rows, labels, folds, sources=sources, training=training, progress=tick
     )
-    known = material.options.published or {}
-    return Evaluation(
-        tuple(
-            replace(report, published=known.get(report.features), origin=rows.name)
-            for report in reports
-        )
-    )
+    return Evaluation(tuple(replace(report, origin=rows.name) for report in reports))
 
 
 def mlp(material: Material) -> Evaluation:
@@ -258,5 +253,10 @@ def evaluate(
             "no features: give --features with a folder that 'mirfeat extract' wrote."
         )
     check_protocol(name)
+    task = options.published if options else None
+    paper = PROTOCOLS[name].paper if name in PROTOCOLS else name
+    if task:
+        published_scores(paper, task)  # before anything long, whether there are any
     names = _protocols_of(name, materials[0])
-    return join(PROTOCOLS[one].run(material) for one in names for material in materials)
+    result = join(PROTOCOLS[one].run(material) for one in names for material in materials)
+    return with_published(result, paper, task) if task else result
