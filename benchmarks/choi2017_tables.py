@@ -9,6 +9,7 @@ same folder. Tasks whose files are missing are left out.
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -47,8 +48,8 @@ def main(features: Path, labels: Path) -> None:
             for report in result.reports
             if report.published is not None
         )
-        median, largest = differences[len(differences) // 2], differences[-1]
-        rows.append((task, len(differences), f"{median:.5f}", f"{largest:.5f}", f"{seconds:.0f} s"))
+        middle, largest = statistics.median(differences), differences[-1]
+        rows.append((task, len(differences), f"{middle:.5f}", f"{largest:.5f}", f"{seconds:.0f} s"))
     header = ("task", "scores", "median difference", "largest", "time")
     print_table("Published scores of Choi et al. 2017, reproduced", header, rows)
 

@@ -140,38 +140,40 @@ def _add_loading(command: Any) -> None:
 
 _EVALUATE_EXAMPLES = """\
 protocols:
-  choi2017    svm-grid         best support vector machine of a grid, and a nested score
-              layer-sweep      the same for 28 combinations of layers
-  hamel2013   linear           linear regression on windows, averaged over a song
-              few-shot         accuracy against training clips a class
-              similarity       precision at 10 of nearest neighbours
-              nearest-labels   nearest classes in a label space (--extractor, --checkpoint)
-  kim2018     transfer-head    network on segments: macro-F1, log-loss
-              source-grid      the same for all combinations of learning sources
-  kim2019     mlp              two hidden layers of 256, five repeats
-              recommendation   cold-start recommendation (--interactions)
-              comparison       many representations: mixed models, variances (--runs)
-              compactness      parameters and dimension of the sharing strategies
-              map              t-SNE map with its strongest topics (--topics)
+  choi2017   svm-grid        best of a grid of SVMs, and a nested score
+             layer-sweep     the same for 28 combinations of layers
+  hamel2013  linear          linear regression on windows, averaged a song
+             few-shot        accuracy against training clips a class
+             similarity      precision at 10 of nearest neighbours
+             nearest-labels  nearest classes (--extractor, --checkpoint)
+  kim2018    transfer-head   network on segments: macro-F1, log-loss
+             source-grid     the same for combinations of learning sources
+  kim2019    mlp             two hidden layers of 256, five repeats
+             recommendation  cold-start recommendation (--interactions)
+             comparison      many representations: mixed models (--runs)
+             compactness     parameters of the sharing strategies
+             map             t-SNE map with its strongest topics (--topics)
 A paper's name runs what it did with such features.
 
 examples:
   mirfeat evaluate svm-grid --features feats --labels genres.csv
-  mirfeat evaluate layer-sweep --features choi --features random --labels genres.csv
-  mirfeat evaluate layer-sweep --labels gtzan_genre.csv --published gtzan-genre --features \\
-      layer1=layer_0.npy layer2=layer_1.npy layer3=layer_2.npy mfcc=mfcc.npy
+  mirfeat evaluate layer-sweep --features choi --features random \\
+      --labels genres.csv
+  mirfeat evaluate layer-sweep --labels gtzan.csv --published gtzan-genre \\
+      --features layer1=layer_0.npy layer2=layer_1.npy mfcc=mfcc.npy
 
-Labels: a CSV file with a column id or path, named as in the features, and one to
-predict. Columns such as artist or group keep clips of one artist in one fold; fold or
-split are taken as they are.
+Labels: a CSV file with a column id or path, named as in the features, and one
+to predict. Columns such as artist or group keep clips of one artist in one
+fold; fold or split are taken as they are.
 """
 
 _REPORT_EXAMPLES = """\
 examples:
-  mirfeat report -m mfcc -m 'choi2017?checkpoint=msd' --audio music/ --labels genres.csv -o report
+  mirfeat report -m mfcc -m 'choi2017?checkpoint=msd' --audio music/ \\
+      --labels genres.csv -o report
   mirfeat report --features feats --labels genres.csv -o report
 
-Extractors take options like 'choi2017?checkpoint=msd&layers=123&statistics=paper'. Features are
+Extractors take options like 'choi2017?checkpoint=msd&layers=123'. Features are
 kept in DIR/features and not computed again.
 """
 

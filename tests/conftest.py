@@ -1,3 +1,5 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,16 @@ REPOSITORY = Path(__file__).parents[1]
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache folder."""
     monkeypatch.setenv("MIRFEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _own_messages() -> Iterator[None]:
+    """What a command does to log messages ends with its test."""
+    logger, root = logging.getLogger("mirfeat"), logging.getLogger()
+    before = logger.level, root.handlers[:]
+    yield
+    logger.setLevel(before[0])
+    root.handlers[:] = before[1]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,11 @@
 
 import io
 import json
-import logging
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,7 +36,7 @@ Mirfeat = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Mirfeat]:
+def run(capsys: pytest.CaptureFixture[str]) -> Mirfeat:
     """Run a command in this process."""
 
     def call(*arguments: object) -> Outcome:
@@ -45,11 +44,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Mirfeat]:
         code = cli.main([str(argument) for argument in arguments])
         return Outcome(code, *capsys.readouterr())
 
-    logger, root = logging.getLogger("mirfeat"), logging.getLogger()
-    before = logger.level, root.handlers[:]
-    yield call
-    logger.setLevel(before[0])
-    root.handlers[:] = before[1]
+    return call
 
 
 @pytest.fixture

@@ -86,9 +86,10 @@ def test_labels_follow_the_clips_whatever_their_order(
     # Only in the right order do features and labels agree.
     numbers = [["rock", "jazz", "folk"].index(name) for name in CLASSES[::-1]]
     order = np.random.default_rng(0).permutation(24)
-    perfect = 10.0 * np.eye(3)[[numbers[k] for k in order]]
-    store = write_store(tmp_path / "s", {"a": perfect}, [IDS[k] for k in order])
-    for protocol in ("linear", "svm-grid", "mlp", "similarity"):
+    perfect = 10.0 * np.eye(3)[[0, *(numbers[k] for k in order)]]
+    ids = ["without a label", *(IDS[k] for k in order)]
+    store = write_store(tmp_path / "s", {"layer1": perfect}, ids)
+    for protocol in ("linear", "svm-grid", "layer-sweep", "mlp", "similarity"):
         options = ["--folds", 4, "--scaling", "never", "--no-nested", "--k", 3]
         result = evaluate(
             protocol, "--features", store, "--labels", labels, "--target", "genre", *options

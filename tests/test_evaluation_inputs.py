@@ -41,6 +41,7 @@ def test_a_store_is_read_by_its_blocks(tmp_path: Path, format: str) -> None:
     np.testing.assert_array_equal(features.values, np.concatenate([*blocks.values()], axis=1))
     assert list(features.layers) == ["1", "2"]
     assert len(features) == 3
+    assert list(Features("f", dict.fromkeys(("layers", "layer12"), block(1, 1))).layers) == ["12"]
 
 
 def test_a_saved_table_is_read_as_its_store(tmp_path: Path) -> None:

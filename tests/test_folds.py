@@ -253,7 +253,7 @@ def test_more_grouped_folds_than_clips_of_any_class_are_refused_in_our_words() -
         (["a"], {}, "1 clips: nothing to train"),
         ([], {}, "0 clips: nothing to train"),
         (["a"] * 20, {}, "all 20 clips are of the class a"),
-        (["a", "b"] * 2, {"predefined": ["test"] * 4}, "test for every clip"),
+        (["a", "b"] * 2, {"predefined": ["test"] * 4}, "says test and nothing else"),
         (["a", "b"] * 2, {"predefined": ["1"] * 4}, "folds '1': .* train, valid and test"),
         (["a", "b"] * 2, {"predefined": ["1", "2", "", "2"]}, "every clip needs one"),
         (["a", "b"] * 2, {"predefined": ["train", "", "test", "test"]}, "every clip needs one"),
@@ -271,3 +271,13 @@ def test_what_cannot_be_evaluated_is_refused(
 def test_a_single_clip_has_no_r2() -> None:
     with pytest.raises(LabelsError, match="fold 1 of 3 has 1 clips to test; r² needs 2"):
         make_folds(np.arange(3.0), count=3, regression=True)
+
+
+def test_without_a_test_split_the_validation_split_is_tested() -> None:
+    folds = make_folds(np.array(list("abababab")), predefined=["train"] * 4 + ["Valid"] * 4)
+    (train, test), *more = folds.splits
+    assert not more
+    assert (train.tolist(), test.tolist()) == ([0, 1, 2, 3], [4, 5, 6, 7])
+    assert "tested on valid" in folds.description
+    with pytest.raises(LabelsError, match="says train and nothing else"):
+        make_folds(np.array(["a", "b"]), predefined=["train", "train"])

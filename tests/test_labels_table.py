@@ -138,7 +138,7 @@ def test_what_is_predicted_is_no_group(name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        (["rock", "jazz"], "classification"),
+        (["rock ", " jazz"], "classification"),
         (["0", "1"], "classification"),
         (["1990", "2001.0"], "classification"),
         (["0.5", "rock"], "classification"),
@@ -239,3 +239,9 @@ def test_names_of_clips_must_be_the_same_to_the_letter() -> None:
         make_task(labels, ["7", "1000.0"])
     task = make_task(labels, ["1e3", "007", "x" * 5000])
     assert task.labels.tolist() == ["y", "x"]
+
+
+def test_a_line_without_a_label_needs_no_features() -> None:
+    table = LabelTable("labels.csv", {"id": ("a", "b", "c"), "genre": ("x", "", "y")})
+    task = make_task(table, ["a", "c"])
+    assert task.ids == ("a", "c")

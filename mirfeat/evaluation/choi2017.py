@@ -177,6 +177,8 @@ def _plan(folds: Folds, nested: bool) -> tuple[list[Training], list[list[tuple[i
                 inner[fold].append((len(trainings), 0))
                 trainings.append((train, (test,)))
         return trainings, inner
+    if sum(folds.test_sizes) > len(np.unique(np.concatenate([test for _, test in folds]))):
+        raise OptionError("nested scores need folds of which no two test the same clip.")
     for i, j in combinations(range(len(folds)), 2):
         (train_i, test_i), (train_j, test_j) = folds.splits[i], folds.splits[j]
         inner[i].append((len(trainings), 1))

@@ -21,7 +21,8 @@ from mirfeat.errors import LabelsError, MirfeatWarning
 Split: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Training and test rows, int64."""
 
-TRAINING_SPLITS = frozenset({"train", "training", "valid", "validation", "val", "dev"})
+TRAINING_SPLITS = frozenset({"train", "training"})
+VALIDATION_SPLITS = frozenset({"valid", "validation", "val", "dev"})
 TEST_SPLITS = frozenset({"test", "eval", "evaluation"})
 
 
@@ -64,10 +65,11 @@ def make_folds(
 ) -> Folds:
     """Folds for labels [n].
 
-    ``predefined`` names the fold or split of each clip: every fold is tested in turn, or with the
-    names train, valid and test, test on the rest. Without it there are ``count`` folds,
-    disjoint in ``groups`` if given, stratified by label unless it is a ``regression``. ``seed``
-    shuffles clips before they are dealt; by default they stay in order, as in the papers' code.
+    ``predefined`` names the fold or split of each clip: every fold is tested in turn; with the
+    names train, valid and test it is test that is tested (valid, if there is no test), after
+    training on the rest. Without it there are ``count`` folds, disjoint in ``groups`` if given,
+    stratified by label unless it is a ``regression``. ``seed`` shuffles clips before they are
+    dealt; by default they stay in order, as in the papers' code.
 
     Raises:
         LabelsError: too few clips, classes, groups or folds.
@@ -198,12 +200,17 @@ def _grouped(
 def _predefined(names: np.ndarray) -> Folds:
     values = sorted(set(names), key=lambda name: (len(name), name))
     lower = {value.lower() for value in values}
-    if lower & TEST_SPLITS and lower <= TEST_SPLITS | TRAINING_SPLITS:
-        test = np.isin(np.char.lower(names), sorted(TEST_SPLITS))
-        if test.all():
-            raise LabelsError("the split column says test for every clip; nothing to train on.")
+    if lower <= TRAINING_SPLITS | VALIDATION_SPLITS | TEST_SPLITS:
+        held_out = lower & TEST_SPLITS or lower & VALIDATION_SPLITS
+        test = np.isin(np.char.lower(names), sorted(held_out))
+        if test.all() or not test.any():
+            raise LabelsError(
+                f"the split column says {', '.join(values)} and nothing else: there must be clips "
+                "to train on and clips to test."
+            )
         split = (np.flatnonzero(~test), np.flatnonzero(test))
-        return Folds((split,), "the split of the labels: tested on test, trained on the rest")
+        tested = ", ".join(sorted(held_out))
+        return Folds((split,), f"the split of the labels: tested on {tested}, trained on the rest")
     if len(values) < 2 or "" in values:
         raise LabelsError(
             f"folds {', '.join(map(repr, map(str, values[:5])))}: every clip needs one, and there "

@@ -156,7 +156,7 @@ def make_task(
     """
     target = target or table.target_column()
     values = table.column(target)
-    names, rows, lines, notes = _align(table, ids, count, failed)
+    names, rows, lines, notes = _align(table, ids, count, failed, values)
     filled = [k for k, line in enumerate(lines) if values[line].strip()]
     if not filled:
         raise LabelsError(f"{table.path}: the column {target!r} is empty for all clips.")
@@ -190,7 +190,11 @@ def make_task(
 
 
 def _align(
-    table: LabelTable, ids: Sequence[str] | None, count: int | None, failed: Sequence[str]
+    table: LabelTable,
+    ids: Sequence[str] | None,
+    count: int | None,
+    failed: Sequence[str],
+    values: Sequence[str],
 ) -> tuple[list[str], list[int], list[int], list[str]]:
     """Names of clips, their rows of the features, their lines of the labels; notes."""
     id_column = table.first_of(ID_COLUMNS)
@@ -215,7 +219,11 @@ def _align(
         )
     rows = [row for row, key in enumerate(ids) if key in place]
     known, without = set(ids), set(failed)
-    missing = [key for key in keys if key not in known and key not in without]
+    missing = [
+        key
+        for key, value in zip(keys, values, strict=True)
+        if value.strip() and key not in known and key not in without
+    ]
     if missing or not rows:
         raise LabelsError(
             f"{table.path}: {len(missing or keys)} of {len(keys)} clips have no features, first "

@@ -217,14 +217,14 @@ def check_protocol(name: str, others: Iterable[str] = ()) -> None:
         )
 
 
-def _protocols_of(name: str, first: Material) -> tuple[str, ...]:
+def _protocols_of(name: str, material: Material) -> tuple[str, ...]:
     """Names of protocols: one itself, or what a paper did with such features."""
     if name == "choi2017":
-        return ("layer-sweep",) if first.features.layers else ("svm-grid",)
+        return ("layer-sweep",) if material.features.layers else ("svm-grid",)
     if name == "hamel2013":
         return ("linear", "few-shot", "similarity")
     if name == "kim2018":
-        return ("source-grid",) if len(first.rows.blocks) > 1 else ("transfer-head",)
+        return ("source-grid",) if len(material.rows.blocks) > 1 else ("transfer-head",)
     return ("mlp",) if name == "kim2019" else (name,)
 
 
@@ -257,6 +257,8 @@ def evaluate(
     paper = PROTOCOLS[name].paper if name in PROTOCOLS else name
     if task:
         published_scores(paper, task)  # before anything long, whether there are any
-    names = _protocols_of(name, materials[0])
-    result = join(PROTOCOLS[one].run(material) for one in names for material in materials)
+    runs = [(one, material) for material in materials for one in _protocols_of(name, material)]
+    # Reports of one protocol together, whatever a paper did with each set.
+    runs.sort(key=lambda run: list(PROTOCOLS).index(run[0]))
+    result = join(PROTOCOLS[one].run(material) for one, material in runs)
     return with_published(result, paper, task) if task else result
