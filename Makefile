@@ -14,10 +14,10 @@ demo: $(VENV)/.installed ## Feature vectors of real music, on the screen and in 
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-all: $(VENV)/.test ## All tests that this machine can run.
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n auto -m ''
 
 lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell

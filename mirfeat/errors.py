@@ -5,6 +5,17 @@ option is also a ``ValueError``, an unreadable file also an ``OSError``. Every m
 came, what is allowed and what to do.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'choi2017'?`` for a name that is almost one of ``known``, or nothing."""
+    near = difflib.get_close_matches(name.lower(), list(known), n=2)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
 
 class MirfeatError(Exception):
     """Root of all errors that mirfeat raises on purpose."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
 
-from mirfeat.errors import ConfigError, UnknownExtractorError
+from mirfeat.errors import ConfigError, UnknownExtractorError, did_you_mean
 from mirfeat.networks import choi2017, hamel2013, kim2018, kim2019, mfcc
 from mirfeat.spec import ExtractorSpec
 
@@ -34,8 +33,7 @@ def get_spec(name: str) -> ExtractorSpec:
     """
     if name in _SPECS:
         return _SPECS[name]
-    near = difflib.get_close_matches(name.lower(), _SPECS, n=2)
-    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    guess = did_you_mean(name, _SPECS)
     raise UnknownExtractorError(f"unknown extractor {name!r}.{guess} All names: mirfeat list")
 
 

@@ -151,17 +151,19 @@ def load_features(folder: Path | str) -> FeatureTable:
     """
     folder = Path(folder)
     info = StoreInfo.read(folder)
+    failures = read_failures(folder)
     if info.embed:
-        return _summaries(folder, info)
-    shards, failures = info.shards(folder), read_failures(folder)
-    failed = {failure.id for failure in failures}
-    rows = {
-        row.id: row.vector
-        for path in data_files(folder, shards)
-        for row in shards.read(path)
-        # A file that was replaced by a broken one keeps its old row until the run has ended.
-        if row.id not in failed
-    }
+        statistics = info.provenance.options["statistics"]
+        rows = {id: embedding.summary(statistics) for id, embedding in load_embeddings(folder)}
+    else:
+        shards, failed = info.shards(folder), {failure.id for failure in failures}
+        rows = {
+            row.id: row.vector
+            for path in data_files(folder, shards)
+            for row in shards.read(path)
+            # A file that was replaced by a broken one keeps its old row until the run has ended.
+            if row.id not in failed
+        }
     values = np.stack(list(rows.values())) if rows else np.zeros((0, len(info.feature_names)))
     return FeatureTable(
         values.astype(np.float32, copy=False),
@@ -169,19 +171,6 @@ def load_features(folder: Path | str) -> FeatureTable:
         info.feature_names,
         info.provenance,
         tuple(failures),
-    )
-
-
-def _summaries(folder: Path, info: StoreInfo) -> FeatureTable:
-    statistics = info.provenance.options["statistics"]
-    rows = {id: embedding.summary(statistics) for id, embedding in load_embeddings(folder)}
-    values = np.stack(list(rows.values())) if rows else np.zeros((0, len(info.feature_names)))
-    return FeatureTable(
-        values.astype(np.float32, copy=False),
-        tuple(rows),
-        info.feature_names,
-        info.provenance,
-        tuple(read_failures(folder)),
     )
 
 

@@ -35,6 +35,14 @@ def test_genres_beat_chance(capsys: pytest.CaptureFixture[str]) -> None:
     assert min(scores) > 0.3
 
 
+def test_features_are_compared_without_shared_composers(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run("compare.py", capsys)
+    assert "disjoint in 'composer'" in printed
+    scores = re.findall(r"accuracy (\d\.\d\d).*nested (\d\.\d\d); P@3 (\d\.\d\d)", printed)
+    assert len(scores) == 2
+    assert min(float(score) for line in scores for score in line) > 0.3
+
+
 def test_every_metal_excerpt_is_nearest_to_metal(capsys: pytest.CaptureFixture[str]) -> None:
     lines = run("similar.py", capsys).splitlines()
     metal = [line.split() for line in lines if line.startswith("metal_")]

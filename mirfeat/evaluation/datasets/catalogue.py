@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from mirfeat.errors import ConfigError
+from mirfeat.errors import ConfigError, did_you_mean
 from mirfeat.evaluation.datasets.genre_sets import GENRE_SETS
 from mirfeat.evaluation.datasets.other_sets import OTHER_SETS
 from mirfeat.evaluation.datasets.record import Dataset
@@ -27,6 +25,5 @@ def get_dataset(name: str) -> Dataset:
     """
     if name in _DATASETS:
         return _DATASETS[name]
-    near = difflib.get_close_matches(name.lower(), _DATASETS, n=2)
-    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    guess = did_you_mean(name, _DATASETS)
     raise ConfigError(f"unknown data set {name!r}.{guess} All names: {', '.join(_DATASETS)}.")
