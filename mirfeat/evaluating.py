@@ -139,11 +139,12 @@ def _recommendation(arguments: argparse.Namespace) -> Evaluation:
 
 def _comparison(arguments: argparse.Namespace) -> Evaluation:
     runs = read_runs(_needed(arguments, "runs"))
-    strategies = comparison.strategy_model(runs)
+    intervals = {"bootstrap": arguments.bootstrap, "seed": arguments.seed}
+    strategies = comparison.strategy_model(runs, **intervals)
     tables = [
         strategies.table(),
         comparison.strategy_differences(strategies),
-        comparison.size_model(runs).table(),
+        comparison.size_model(runs, **intervals).table(),
         comparison.variance_components(runs),
         comparison.correlation(runs)[1],
     ]

@@ -199,6 +199,7 @@ def _add_evaluate(command: Any) -> None:
     group.add_argument("--interactions", type=Path, metavar="CSV", help="user,item,count")
     group.add_argument("--variant", choices=("paper", "authors"), default="paper")
     group.add_argument("--runs", type=Path, metavar="CSV", help="strategy,sources,dataset,score")
+    group.add_argument("--bootstrap", type=int, default=0, metavar="N", help="for intervals")
     group.add_argument("--topics", type=Path, metavar="CSV", help="id, a column for each topic")
     group.add_argument("-m", "--extractor", metavar="NAME")
     group.add_argument("--checkpoint", help="of --extractor")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
+
 from mirfeat.evaluation import clip_figures, figures, table_figures
 from mirfeat.evaluation.drawing import Drawing
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
@@ -101,5 +103,9 @@ def _of_table(table: Table) -> Named:
         rows = [tuple(row[place] for place in places) for row in table.rows]
         name = "strategies" if "Strategies" in table.title else "size"
         yield name, table_figures.coefficients(rows, table.title, "standardised score")
+    if table.columns == ("clip", "x", "y", "topic"):
+        positions = np.array([row[1:3] for row in table.rows])
+        topics = [row[3] for row in table.rows]
+        yield "map", clip_figures.embedding_map(positions, topics, label="strongest topic")
     if table.columns[0] == "source" and table.title.startswith("Variance"):
         yield "variance-components", table_figures.heat_map(table)
