@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import agreement, import_time, kim2019, memory, network, one_file
+from benchmarks import agreement, import_time, kim2019, memory, network, one_file, recommendation
 from benchmarks.tables import print_machine
 
 if __name__ == "__main__":
@@ -13,3 +13,4 @@ if __name__ == "__main__":
     kim2019.main()
     memory.main()
     agreement.main("random")
+    recommendation.main()

@@ -206,9 +206,9 @@ def read_features(specs: Sequence[str]) -> Features:
                 "stand beside them, or say --features again for another set to compare."
             )
         blocks |= {name: _in_order(block, part, first) for name, block in part.blocks.items()}
-    return Features(
-        " + ".join(dict.fromkeys(part.name for part in parts)), blocks, first.ids, first.failed
-    )
+    names = list(dict.fromkeys(part.name for part in parts))
+    name = " + ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]}"
+    return Features(name, blocks, first.ids, first.failed)
 
 
 def _in_order(block: np.ndarray, part: Features, first: Features) -> np.ndarray:
