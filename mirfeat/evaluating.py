@@ -17,7 +17,9 @@ from tqdm.auto import tqdm
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.datasets import load_labels
+from mirfeat.evaluation.drawing import need_matplotlib
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
+from mirfeat.evaluation.gallery import draw
 from mirfeat.evaluation.inputs import read_features, read_topics
 from mirfeat.evaluation.labels import LabelTable, read_labels
 from mirfeat.evaluation.material import Options, Progress, Tick
@@ -30,13 +32,13 @@ from mirfeat.files import replacing
 def run(arguments: argparse.Namespace) -> Evaluation:
     """Run the protocol that the command line asks for, and write what it wants written."""
     check_protocol(arguments.protocol, _OTHERS)
+    if arguments.figures:
+        need_matplotlib()
     other = _OTHERS.get(arguments.protocol)
     evaluation = other(arguments) if other else _on_labels(arguments)
     if arguments.output:
         write_json(evaluation, arguments.output)
     if arguments.figures:
-        from mirfeat.evaluation.gallery import draw  # matplotlib: an extra
-
         for name, drawing in draw(evaluation).items():
             drawing.save(arguments.figures, name)
     return evaluation

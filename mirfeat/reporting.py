@@ -20,7 +20,7 @@ import mirfeat
 from mirfeat.errors import OptionError
 from mirfeat.evaluating import labels_of, options_of, progress_bars, write_json
 from mirfeat.evaluation import clip_figures, gallery, maps
-from mirfeat.evaluation.drawing import Drawing
+from mirfeat.evaluation.drawing import Drawing, need_matplotlib
 from mirfeat.evaluation.inputs import read_features
 from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable
 from mirfeat.evaluation.material import Material, Options, Progress
@@ -39,7 +39,9 @@ def report(arguments: argparse.Namespace) -> Path:
 
     Raises:
         OptionError: neither extractors nor features, or extractors without music.
+        MissingPackageError: matplotlib is not installed.
     """
+    need_matplotlib()
     labels = labels_of(arguments)
     wanted = arguments.protocols.split(",") if arguments.protocols else list(ALL)
     if unknown := [name for name in wanted if name not in (*PROTOCOLS, "map")]:

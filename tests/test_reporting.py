@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,19 @@ def test_extractors_take_options() -> None:
     assert parse_extractor("a?statistics=paper")[1] == {"statistics": "paper"}
     with pytest.raises(OptionError, match="max_seconds=long"):
         parse_extractor("mfcc?max_seconds=long")
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_without_matplotlib_nothing_long_is_begun(
+    collection: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    labels = ["--labels", str(collection / "nowhere.csv")]
+    figures = ["svm-grid", "--figures", str(collection)] if command == "evaluate" else []
+    output = ["-o", str(collection / "out")] if command == "report" else []
+    assert cli.main([command, *figures, *labels, *output]) == 2
+    assert "pip install 'mirfeat[evaluation]'" in capsys.readouterr().err
+    assert not (collection / "out").exists()

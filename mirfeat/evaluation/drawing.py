@@ -244,7 +244,12 @@ def _rgb(color: str) -> np.ndarray:
     return np.frombuffer(bytes.fromhex(color[1:]), np.uint8) / 255
 
 
-def _matplotlib() -> ModuleType:
+def need_matplotlib() -> ModuleType:
+    """The package, for those who want to know before long work whether it is there.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError as error:
@@ -256,7 +261,7 @@ def _matplotlib() -> ModuleType:
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    with _matplotlib().rc_context(_STYLE):
+    with need_matplotlib().rc_context(_STYLE):
         yield
 
 
