@@ -24,7 +24,7 @@ from mirfeat.evaluation.inputs import read_features, read_topics
 from mirfeat.evaluation.labels import LabelTable, read_labels
 from mirfeat.evaluation.material import Options, Progress, Tick
 from mirfeat.evaluation.protocols import check_protocol, evaluate
-from mirfeat.evaluation.recommendation import read_interactions, recommend
+from mirfeat.evaluation.recommendation import filter_interactions, read_interactions, recommend
 from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
 
@@ -119,7 +119,9 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
 
 
 def _recommendation(arguments: argparse.Namespace) -> Evaluation:
-    interactions = read_interactions(_needed(arguments, "interactions"))
+    fewest = arguments.fewest
+    every = read_interactions(_needed(arguments, "interactions"))
+    interactions = filter_interactions(every, fewest, fewest)
     reports = []
     for specs in _needed(arguments, "features"):
         features = read_features(specs)

@@ -197,6 +197,9 @@ def _add_evaluate(command: Any) -> None:
     group.add_argument("--repeats", type=_positive, default=5, help="default: 5")
     group = command.add_argument_group("recommendation, comparison, map, nearest-labels")
     group.add_argument("--interactions", type=Path, metavar="CSV", help="user,item,count")
+    group.add_argument(
+        "--fewest", type=_positive, default=5, metavar="N", help="of a user or item; default: 5"
+    )
     group.add_argument("--variant", choices=("paper", "authors"), default="paper")
     group.add_argument("--runs", type=Path, metavar="CSV", help="strategy,sources,dataset,score")
     group.add_argument("--bootstrap", type=int, default=0, metavar="N", help="for intervals")

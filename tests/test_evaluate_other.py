@@ -138,8 +138,21 @@ def test_features_of_items_recommend_them(here: Path, evaluate: Evaluate) -> Non
     again = evaluate(*command, "--features", "store", "--variant", "authors", "--seed", 3)
     assert again["reports"][0]["settings"]["seed"] == 3
     assert again["reports"][0]["scores"] != result["reports"][0]["scores"]
-    (here / "plays.csv").write_text("user,item\nu,other\n")
-    assert cli.main(["evaluate", *command, *F]) == 2
+
+
+def test_users_and_items_of_few_interactions_are_left_out(
+    here: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"u{u},{item}" for u in range(6) for item in IDS] + ["lonely,a rare item"]
+    (here / "plays.csv").write_text("\n".join(["user,item", *lines]) + "\n")
+    command = ["recommendation", "--interactions", "plays.csv", "--repeats", "1", *F]
+    settings = evaluate(*command)["reports"][0]["settings"]
+    assert (settings["users"], settings["items"]) == (6, len(IDS))
+    assert cli.main(["evaluate", *command, "--fewest", "1"]) == 2
+    assert "1 of" in (message := capsys.readouterr().err)
+    assert "have no features, first 'a rare item'" in message
+    assert cli.main(["evaluate", *command, "--fewest", "7"]) == 2
+    assert "no user has 7 items" in capsys.readouterr().err
 
 
 def test_runs_of_an_experiment_are_compared(here: Path, evaluate: Evaluate) -> None:

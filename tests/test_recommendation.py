@@ -459,7 +459,7 @@ def test_report_names_what_decided_it_and_repeats_with_its_seed() -> None:
     assert settings == {
         **{"factors": 6, "alpha": 0.1, "user_penalty": 1e-5, "item_penalty": 1e-5},
         **{"feature_penalty": 0.1, "sweeps": 5, "variant": "paper", "seed": 0},
-        **{"repeats": 3, "held_out": 0.2, "top": 30},
+        **{"repeats": 3, "held_out": 0.2, "top": 30, "users": 20, "items": 100},
     }
 
 

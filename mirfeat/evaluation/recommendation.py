@@ -205,7 +205,8 @@ def recommend(
             progress(repeat + 1, float(values[-1][0]))
     names = (f"nDCG@{top}", f"recall@{SHORT_LIST}", f"AP@{SHORT_LIST}")
     columns = zip(names, np.transpose(values).tolist(), strict=True)
-    protocol = {"repeats": repeats, "held_out": held_out, "top": top}
+    sizes = {"users": len(interactions.users), "items": len(interactions.items)}
+    protocol = {**sizes, "repeats": repeats, "held_out": held_out, "top": top}
     return ScoreReport(
         "recommendation",
         name,
