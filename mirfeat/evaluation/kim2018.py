@@ -57,6 +57,8 @@ def transfer_head(
         training: other settings than the paper's.
         progress: called after each epoch of each fold.
 
+    Memory: the rows of a fold as float32, 4·R·D bytes, here and on the device.
+
     Raises:
         OptionError: no such device here.
         LabelsError: a track without rows.
