@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +99,18 @@ def progress_bars(quiet: bool) -> Progress:
 
 
 def _on_labels(arguments: argparse.Namespace) -> Evaluation:
-    shared = vars(options_of(arguments))
-    options = Options(
-        **{
-            **shared,
-            "scaling": arguments.scaling,
-            "strategies": arguments.strategies,
-            "examples": _numbers(arguments.examples),
-            "k": arguments.k,
-            "sources": arguments.sources.split(",") if arguments.sources else None,
-            "epochs": arguments.epochs,
-            "device": arguments.device,
-            "standardise": arguments.standardise,
-            "repeats": arguments.repeats,
-            "published": arguments.published,
-        }
+    options = replace(
+        options_of(arguments),
+        scaling=arguments.scaling,
+        strategies=arguments.strategies,
+        examples=_numbers(arguments.examples),
+        k=arguments.k,
+        sources=arguments.sources.split(",") if arguments.sources else None,
+        epochs=arguments.epochs,
+        device=arguments.device,
+        standardise=arguments.standardise,
+        repeats=arguments.repeats,
+        published=arguments.published,
     )
     labels, bars = labels_of(arguments), progress_bars(arguments.quiet)
     return evaluate(arguments.protocol, arguments.features, labels, options, bars)

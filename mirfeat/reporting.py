@@ -21,11 +21,10 @@ from mirfeat.errors import OptionError
 from mirfeat.evaluating import labels_of, options_of, progress_bars, write_json
 from mirfeat.evaluation import clip_figures, gallery, maps
 from mirfeat.evaluation.drawing import Drawing, need_matplotlib
-from mirfeat.evaluation.inputs import read_features
-from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable
-from mirfeat.evaluation.material import Material, Options, Progress
+from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable, Task
+from mirfeat.evaluation.material import Material
 from mirfeat.evaluation.page import Section, write_page
-from mirfeat.evaluation.protocols import PROTOCOLS, evaluate
+from mirfeat.evaluation.protocols import PROTOCOLS, run
 from mirfeat.evaluation.records import Evaluation, Table, join
 from mirfeat.store import StoreInfo, is_store
 
@@ -50,19 +49,20 @@ def report(arguments: argparse.Namespace) -> Path:
     if not sets:
         raise OptionError("report: name extractors (-m NAME --audio DIR) or --features.")
     options, bars = options_of(arguments), progress_bars(arguments.quiet)
-    task = _task(sets[0], labels, options)
+    materials = [Material(specs, labels, options, bars) for specs in sets]
+    task = materials[0].task(materials[0].features)
     sections = []
     for name in wanted:
-        evaluation, drawings = _run(name, sets, labels, options, bars)
+        evaluation, drawings = _run(name, materials, task)
         for figure, drawing in drawings.items():
             drawing.save(arguments.output / "figures", figure)
         if drawings or evaluation.reports:
             figures = tuple(drawings.values())
             sections.append(Section(_HEADINGS[name], _TEXTS[name], evaluation, figures))
-    sections.append(Section("Features", "", Evaluation(tables=(_about(sets),))))
+    sections.append(Section("Features", "", Evaluation(tables=(_about(materials),))))
     write_json(join(section.evaluation for section in sections), arguments.output / "report.json")
     title = arguments.title or f"Features compared: {task.target}"
-    return write_page(arguments.output / "report.html", title, _summary(task, sets), sections)
+    return write_page(arguments.output / "report.html", title, _summary(task, materials), sections)
 
 
 def parse_extractor(text: str) -> tuple[str, dict[str, Any]]:
@@ -104,57 +104,46 @@ def _extracted(arguments: argparse.Namespace, labels: LabelTable) -> Iterator[tu
 
 
 def _run(
-    name: str,
-    sets: Sequence[Sequence[str]],
-    labels: LabelTable,
-    options: Options,
-    bars: Progress,
+    name: str, materials: Sequence[Material], task: Task
 ) -> tuple[Evaluation, Mapping[str, Drawing]]:
     """Results of a protocol and its figures; nothing where features or labels do not suit it."""
     if name == "map":
-        return Evaluation(), _maps(sets, labels, options)
-    if name in CLASSES and _task(sets[0], labels, options).regression:
-        sets = []
+        return Evaluation(), _maps(materials)
+    if name in CLASSES and task.regression:
+        materials = []
     if name == "layer-sweep":
-        sets = [specs for specs in sets if read_features(specs).layers]
-    if not sets:
+        materials = [material for material in materials if material.features.layers]
+    if not materials:
         return Evaluation(), {}
-    evaluation = evaluate(name, sets, labels, options, bars)
+    evaluation = run(name, materials)
     return evaluation, gallery.draw(evaluation)
 
 
-def _maps(
-    sets: Sequence[Sequence[str]], labels: LabelTable, options: Options
-) -> dict[str, Drawing]:
+def _maps(materials: Sequence[Material]) -> dict[str, Drawing]:
     drawings = {}
-    for place, specs in enumerate(sets, start=1):
-        features, task = read_features(specs), _task(specs, labels, options)
+    for place, material in enumerate(materials, start=1):
+        features, task = material.features, material.task(material.features)
         if len(task.rows) < maps.FEWEST_CLIPS:
             continue
-        positions = maps.tsne_map(features.values[task.rows], seed=options.seed)
+        positions = maps.tsne_map(features.values[task.rows], seed=material.options.seed)
         drawing = clip_figures.embedding_map(positions, task.labels, label=task.target)
         titled = replace(drawing.data, title=f"Map of {features.name}")
         drawings[f"map-{place}"] = replace(drawing, data=titled)
     return drawings
 
 
-def _task(specs: Sequence[str], labels: LabelTable, options: Options) -> Any:
-    material = Material(tuple(specs), labels, options)
-    return material.task(material.features)
-
-
-def _summary(task: Any, sets: Sequence[Sequence[str]]) -> str:
-    names = ", ".join(read_features(specs).name for specs in sets)
+def _summary(task: Task, materials: Sequence[Material]) -> str:
+    names = ", ".join(material.features.name for material in materials)
     kind = "values" if task.regression else f"{len(np.unique(task.labels))} classes"
     groups = f" Folds share no {task.group_name}." if task.groups else ""
     return f"{len(task.ids)} clips, {task.target}: {kind}. Compared: {names}.{groups}"
 
 
-def _about(sets: Sequence[Sequence[str]]) -> Table:
+def _about(materials: Sequence[Material]) -> Table:
     """What the features are, so that the page can be made again."""
     rows = []
-    for specs in sets:
-        features = read_features(specs)
+    for material in materials:
+        features, specs = material.features, material.specs
         size, failed = features.values.shape[1], len(features.failed)
         made: tuple[str, ...] = ("", "", "")
         if len(specs) == 1 and is_store(Path(specs[0])):

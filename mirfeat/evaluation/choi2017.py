@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -206,12 +207,12 @@ class _Judged:
         """The grid."""
         return grid(self.search.scaling)
 
-    @property
+    @cached_property
     def table(self) -> np.ndarray:
         """Test scores, [folds, points]."""
         return np.array([trials[0].scores for trials in self.trials[: len(self.folds)]])
 
-    @property
+    @cached_property
     def best(self) -> int:
         """The point with the best mean."""
         return self._best_of(range(len(self.points)))

@@ -134,9 +134,9 @@ def read_rows(spec: str) -> Rows:
         StoreError: no features, or no clip in them.
     """
     path = Path(spec)
-    if not (path.is_dir() and is_store(path) and StoreInfo.read(path).embed):
+    info = StoreInfo.read(path) if path.is_dir() and is_store(path) else None
+    if info is None or not info.embed:
         return one_row_each(read_features([spec]))
-    info = StoreInfo.read(path)
     ids, values, blocks = [], [], {}
     for id, embedding in load_embeddings(path):
         ids.append(id)

@@ -169,8 +169,8 @@ def make_task(
     labels = _numbers(chosen, table, target) if kind == "regression" else np.array(chosen)
     # Whether ignored groups leak is worth knowing too.
     ignored = groups == "none"
-    group_name = _choose(table, None if ignored else groups, GROUP_COLUMNS, {target})
-    fold_name = _choose(table, folds, FOLD_COLUMNS, {target})
+    group_name = _choose(table, None if ignored else groups, GROUP_COLUMNS, target)
+    fold_name = _choose(table, folds, FOLD_COLUMNS, target)
 
     def pick(name: str | None) -> tuple[str, ...] | None:
         return None if name is None else tuple(table.column(name)[line].strip() for line in lines)
@@ -239,15 +239,13 @@ def _align(
     return [ids[row] for row in rows], rows, [place[ids[row]] for row in rows], notes
 
 
-def _choose(
-    table: LabelTable, wanted: str | None, usual: Sequence[str], not_: set[str]
-) -> str | None:
+def _choose(table: LabelTable, wanted: str | None, usual: Sequence[str], target: str) -> str | None:
     if wanted == "none":
         return None
     if wanted is not None:
         table.column(wanted)
         return wanted
-    return table.first_of([name for name in usual if name not in {n.lower() for n in not_}])
+    return table.first_of([name for name in usual if name != target.lower()])
 
 
 def _is_regression(values: Sequence[str]) -> bool:

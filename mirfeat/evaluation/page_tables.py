@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from mirfeat.evaluation.records import ScoreReport, Table
-from mirfeat.evaluation.text import reproduced
+from mirfeat.evaluation.text import difference, reproduced
 
 # More notes than these are folded away.
 _MOST_OPEN_NOTES = 5
@@ -157,10 +157,7 @@ def _score_columns(reports: Sequence[ScoreReport]) -> Iterator[_Column]:
             yield _Column("std error", [each.standard_error for each in every])
     published = [report.published for report in reports]
     if any(value is not None for value in published):
-        differences = [
-            None if report.published is None else reproduced(report) - report.published
-            for report in reports
-        ]
+        differences = [difference(report) for report in reports]
         unlike = any(reproduced(report) != report.main.mean for report in reports)
         yield _Column("published", published)
         # The paper's classifiers never scaled features, where ours chose.

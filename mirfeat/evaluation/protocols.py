@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirfeat.errors import OptionError
-from mirfeat.evaluation import choi2017, hamel2013, kim2018, kim2019
+from mirfeat.evaluation import choi2017, hamel2013, kim2019
 from mirfeat.evaluation.beside import with_published
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
@@ -17,6 +18,9 @@ from mirfeat.evaluation.material import Material, Options, Progress, silent
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.records import Evaluation, join
 from mirfeat.evaluation.svm import GridSearch
+
+if TYPE_CHECKING:
+    from mirfeat.evaluation.kim2018 import HeadTraining
 
 
 def _classes(task: Task, protocol: str) -> np.ndarray:
@@ -119,6 +123,8 @@ def similarity(material: Material) -> Evaluation:
 
 def transfer_head(material: Material) -> Evaluation:
     """Network on segments, probabilities averaged."""
+    from mirfeat.evaluation import kim2018  # torch: the other protocols do without
+
     rows, labels, folds = _rows_labels_folds(material, "transfer-head")
     training = _training(material.options)
     tick = material.progress(training.epochs * len(folds), "epochs")
@@ -129,6 +135,8 @@ def transfer_head(material: Material) -> Evaluation:
 
 def source_grid(material: Material) -> Evaluation:
     """The same for every combination of learning sources."""
+    from mirfeat.evaluation import kim2018
+
     rows, labels, folds = _rows_labels_folds(material, "source-grid")
     training, sources = _training(material.options), material.options.sources
     count = len(kim2018.source_combinations(list(sources or rows.blocks)))
@@ -174,8 +182,10 @@ def _rows_labels_folds(material: Material, protocol: str) -> tuple[Rows, np.ndar
     return rows, labels, replace(folds, splits=folds.splits[:1], description=split)
 
 
-def _training(options: Options) -> kim2018.HeadTraining:
-    training = kim2018.HeadTraining(seed=options.seed, device=options.device)
+def _training(options: Options) -> HeadTraining:
+    from mirfeat.evaluation.kim2018 import HeadTraining
+
+    training = HeadTraining(seed=options.seed, device=options.device)
     return training if options.epochs is None else replace(training, epochs=options.epochs)
 
 
@@ -247,13 +257,18 @@ def evaluate(
     Returns:
         Reports and tables, those of one protocol together.
     """
-    materials = [Material(tuple(specs), labels, options or Options(), progress) for specs in sets]
+    options = options or Options()
+    return run(name, [Material(tuple(specs), labels, options, progress) for specs in sets])
+
+
+def run(name: str, materials: Sequence[Material]) -> Evaluation:
+    """:func:`evaluate` on material of the same options, which may have been read already."""
     if not materials:
         raise OptionError(
             "no features: give --features with a folder that 'mirfeat extract' wrote."
         )
     check_protocol(name)
-    task = options.published if options else None
+    task = materials[0].options.published
     paper = PROTOCOLS[name].paper if name in PROTOCOLS else name
     if task:
         published_scores(paper, task)  # before anything long, whether there are any

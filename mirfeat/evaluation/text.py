@@ -41,7 +41,7 @@ def score_table(reports: Sequence[ScoreReport]) -> tuple[list[str], list[list[An
     columns["± s.e."] = [report.main.standard_error for report in reports]
     columns |= {metric: [means.get(metric) for means in by_name] for metric in metrics[1:]}
     columns["published"] = [report.published for report in reports]
-    columns["difference"] = [_difference(report) for report in reports]
+    columns["difference"] = [difference(report) for report in reports]
     filled = {name: cells for name, cells in columns.items() if any(map(cell_text, cells))}
     return list(filled), [list(row) for row in zip(*filled.values(), strict=True)]
 
@@ -63,7 +63,8 @@ def reproduced(report: ScoreReport) -> float:
     return report.main.mean
 
 
-def _difference(report: ScoreReport) -> float | None:
+def difference(report: ScoreReport) -> float | None:
+    """Our number minus the published one; None where there is none."""
     if report.published is None or math.isnan(report.published):
         return None
     return reproduced(report) - report.published
@@ -74,7 +75,7 @@ def _reports_text(reports: list[ScoreReport]) -> Iterator[str]:
     what = f"{first.protocol}, {first.origin}" if first.origin else first.protocol
     yield f"{what}: {first.settings['folds']}\n" if "folds" in first.settings else f"{what}\n"
     yield text_table(*score_table(reports))
-    differences = sorted(abs(d) for report in reports if (d := _difference(report)) is not None)
+    differences = sorted(abs(d) for report in reports if (d := difference(report)) is not None)
     if differences:
         yield (
             f"\nagainst the {len(differences)} published scores: median absolute difference "
