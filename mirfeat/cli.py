@@ -266,6 +266,17 @@ def _datasets(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _training(arguments: argparse.Namespace) -> int:
+    from mirfeat.training.commands import run
+
+    outcome = run(arguments)
+    if not arguments.quiet:
+        for note in outcome.notes:
+            print(note, file=sys.stderr)
+    _print_json(outcome.record) if arguments.json else print(outcome.text)
+    return SOME_FAILED if outcome.failed else 0
+
+
 def _calibrate(arguments: argparse.Namespace) -> int:
     from mirfeat.calibration import calibrate
 
@@ -300,6 +311,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tags": _tags,
     "download": _download,
     "calibrate": _calibrate,
+    **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),
     "evaluate": _evaluate,
     "report": _report,
     "datasets": _datasets,

@@ -41,6 +41,14 @@ class LabelsError(ConfigError):
     """Labels cannot be read, or do not fit the features."""
 
 
+class ManifestError(ConfigError):
+    """A table of tracks and labels cannot be read, or says something impossible."""
+
+
+class TrainingError(MirfeatError):
+    """Training cannot start or go on: no labels, no audio, a loss that is not finite."""
+
+
 class MissingPackageError(MirfeatError, ImportError):
     """An optional package is needed; the message has the ``pip install`` line."""
 

@@ -95,9 +95,16 @@ class Decibels(nn.Module):
         constant = scale.reference == "checkpoint"
         self.register_buffer("reference", torch.zeros(()), persistent=constant)
 
+    def level(self, mel: Tensor) -> Tensor:
+        """Decibels of mel power, without reference and floor: what no segment changes."""
+        return mel.clamp(min=self.scale.amin).log10().mul(10.0)
+
     def forward(self, mel: Tensor) -> Tensor:
         """Decibels of mel power."""
-        level = mel.clamp(min=self.scale.amin).log10().mul(10.0)
+        return self.finish(self.level(mel))
+
+    def finish(self, level: Tensor) -> Tensor:
+        """Level less the reference, cut at the floor of its segment."""
         if self.scale.reference == "checkpoint":
             return (level - self.reference).clamp(min=-self.scale.floor_db)
         top = level.amax((1, 2, 3), keepdim=True)
@@ -116,7 +123,15 @@ class NaturalLog(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Natural logarithm of mel magnitude or power."""
+        return self.level(mel)
+
+    def level(self, mel: Tensor) -> Tensor:
+        """Natural logarithm of mel magnitude or power."""
         return mel.clamp(min=self.floor).log()
+
+    def finish(self, level: Tensor) -> Tensor:
+        """The same: nothing depends on the segment."""
+        return level
 
 
 class Standardise(nn.Module):
@@ -134,6 +149,13 @@ class Standardise(nn.Module):
         self.register_buffer("mean", torch.zeros(n_mels, 1))
         self.register_buffer("scale", torch.ones(n_mels, 1))
 
+    def fit(self, images: Tensor) -> None:
+        """Take the statistics of ``images`` [B, C, F, T], over everything but the bands."""
+        bands = images.transpose(0, 2).flatten(1).double()
+        self.mean.copy_(bands.mean(1, keepdim=True))
+        # A band that never changes, as in silence, is left as it is.
+        self.scale.copy_(bands.std(1, keepdim=True).clamp(min=1e-3))
+
     def forward(self, image: Tensor) -> Tensor:
         """Standardised image."""
         return (image - self.mean) / self.scale
@@ -150,7 +172,7 @@ class Frontend(nn.Module):
         super().__init__()
         self.spec = spec
         self.mel = MelSpectrogram(spec)
-        self.scaling: nn.Module
+        self.scaling: Decibels | NaturalLog
         if isinstance(spec.scaling, DecibelScale):
             self.scaling = Decibels(spec.scaling)
         else:
@@ -159,5 +181,16 @@ class Frontend(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Scaled mel image of each segment."""
-        image: Tensor = self.standardise(self.scaling(self.mel(audio)))
+        return self.scale(self.levels(audio))
+
+    def levels(self, audio: Tensor) -> Tensor:
+        """Logarithm of the mel spectrogram: all that does not depend on what a segment holds.
+
+        Training keeps this of whole tracks and cuts segments out of it.
+        """
+        return self.scaling.level(self.mel(audio))
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """Scaled image of each segment's :meth:`levels`."""
+        image: Tensor = self.standardise(self.scaling.finish(levels))
         return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,12 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, metavar="CSV", help="write its labels there")
     command.add_argument("--target", help="what to predict, where there are several targets")
     command.add_argument("--package", action="store_true", help="read it with mirdata or soundata")
-    command = add("calibrate", "Batch-norm statistics for choi2017 from your music.")
+    _add_training(add)
+    _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
+    return parser
+
+
+def _add_calibrate(command: Any) -> None:
     command.add_argument("music", nargs="+", help="folders or files; each an equal share")
     command.add_argument("-o", "--output", type=Path, required=True, help=".safetensors or .json")
     command.add_argument("--checkpoint", default="msd", help="default: msd")
@@ -60,7 +66,6 @@ def get_parser() -> argparse.ArgumentParser:
         "--segments", type=_positive, default=400, help="of 29 s, in all; default: 400"
     )
     command.add_argument("--seed", type=int, default=0, help="default: 0")
-    return parser
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -81,6 +86,12 @@ exit codes: 0 all done; 1 some files failed, see DIR/failures.csv; 2 usage or
 configuration; 3 checkpoint not to be had; 4 every file failed; 5 internal
 error; 130 interrupted
 """
+
+
+def _whole(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError("it is 0 or more")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -206,6 +217,46 @@ def _add_evaluate(command: Any) -> None:
     group.add_argument("--topics", type=Path, metavar="CSV", help="id, a column for each topic")
     group.add_argument("-m", "--extractor", metavar="NAME")
     group.add_argument("--checkpoint", help="of --extractor")
+
+
+def _add_training(add: Callable[..., Any]) -> None:
+    command = add("manifest", "A table of tracks from the tags of audio files.")
+    command.add_argument("music", nargs="+", help="folders or files")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="CSV")
+    command.add_argument("--bpm", action="store_true", help="estimate it where no tag gives it")
+    command.add_argument("--workers", type=_positive, default=2, metavar="N", help="default: 2")
+    command = add("cache", "Mel spectrograms of a training run, computed once.")
+    _add_run(command)
+    command.add_argument("--part", metavar="I/N", help="only every N-th track, from the I-th")
+    _add_run(add("targets", "What the sources of a training run will be taught."))
+    command = add("train", "Train a network; a stopped run goes on.", _TRAIN_EXAMPLES)
+    _add_run(command)
+    command.add_argument("--overwrite", action="store_true", help="begin anew")
+    command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    command.add_argument("--devices", type=_positive, default=1, metavar="N", help="default: 1")
+    command.add_argument("--nodes", type=_positive, default=1, metavar="N", help="default: 1")
+    command.add_argument("--precision", default="32-true", help="e.g. bf16-mixed; default: 32-true")
+    command.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
+
+
+_TRAIN_EXAMPLES = """\
+examples:
+  mirfeat manifest music/ -o tracks.csv --bpm
+  mirfeat train run.toml
+  mirfeat train run.toml --devices 8 --nodes 4 --precision bf16-mixed --workers 8
+
+The least that run.toml says:
+  extractor = "kim2019-ms-cr-2"
+  manifest = "tracks.csv"
+  output = "run"
+"""
+
+
+def _add_run(command: Any) -> None:
+    command.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    command.add_argument(
+        "--workers", type=_whole, default=0, metavar="N", help="reading ahead; default: 0"
+    )
 
 
 def _add_report(command: Any) -> None:

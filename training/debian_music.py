@@ -10,7 +10,8 @@ Usage (on Debian or a derivative, after ``apt-get update``)::
 * ``FOLDER/<package>/...``: the audio files of 25 s and more, with the small text files that
   name authors and licences,
 * ``FOLDER/<package>/copyright``: the package's copyright file, which says who may do what,
-* ``FOLDER/tracks.csv``: package, file, seconds, title, artist (as tagged; often empty).
+* ``FOLDER/fetched.csv``: package, file, seconds, title, artist (as tagged; often empty).
+  ``open_corpus.py`` writes the training manifest.
 
 A package that is already there is left alone, and a package appears only once it is complete.
 The names are those of Debian 12; another release may carry other versions. Everything stays
@@ -28,96 +29,19 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import soundfile as sf
 
+if not __package__:  # started as a script: the folder above holds the package `training`
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from training.debian_packages import EXCLUDED, NOT_TAKEN, PACKAGES, Package
+
 SHORTEST = 25.0  # seconds; shorter files are jingles and sound effects
 AUDIO = {".ogg", ".oga", ".opus", ".mp3", ".flac", ".wav"}
 NOTES = {".txt", ".json", ".yaml", ".ini", ".music"}  # authors, titles, tempo, licences
-
-SONGS = "usr/share/games/fretsonfire/data/songs"
-
-
-@dataclass(frozen=True)
-class Package:
-    """A Debian package, the folder in it that holds music, and the licences found there.
-
-    ``archive`` is a zip inside the package; ``root`` is then a folder inside that zip.
-    Where ``root`` holds more than music, ``music`` is the folder below it to take.
-    """
-
-    name: str
-    root: str
-    licence: str
-    archive: str = ""
-    music: str = "."
-
-
-PACKAGES = (
-    Package(
-        "warzone2100-music",
-        "usr/share/games/warzone2100/music",
-        "CC-BY-SA-3.0+ or GPL-2+; GPL-2+ only: menu, track3_enhanced, original_soundtrack",
-    ),
-    Package("wesnoth-1.16-music", "usr/share/games/wesnoth/1.16/data/core/music", "GPL-2+"),
-    Package("supertux-data", "usr/share/games/supertux2/music", "GPL-2+"),
-    Package("singularity-music", "usr/share/games/singularity/music", "CC-BY-SA-3.0"),
-    Package("hyperrogue-music", "usr/share/hyperrogue/music", "CC-BY-SA-3.0"),
-    Package("planetblupi-music-ogg", "usr/share/planetblupi/music", "GPL-3+"),
-    Package("asc-music", "usr/share/games/asc/music", "GPL-2+"),
-    Package(
-        "ufoai-music",
-        "music",
-        "CC-BY-3.0, CC-BY-SA-3.0, GPL-2 or public domain, per track",
-        archive="usr/share/games/ufoai/base/0music.pk3",
-    ),
-    Package(
-        "0ad-data",
-        "audio",
-        "CC-BY-SA-3.0",
-        archive="usr/share/games/0ad/mods/public/public.zip",
-        music="music",
-    ),
-    Package(
-        "naev-data",
-        "usr/share/naev/dat/snd",
-        "GPL-2+, GPL-3, CC-BY-3.0, CC-BY-SA-3.0, CC-BY-SA-4.0 or CC0, per track",
-        music="music",
-    ),
-    Package(
-        "widelands-data",
-        "usr/share/games/widelands/data/music",
-        "GPL-2+; CC-BY-SA-3.0: ingame_24, ingame_25, ingame_26",
-    ),
-    Package("hedgewars-data", "usr/share/games/hedgewars/Data/Music", "GPL-2"),
-    Package("nexuiz-music", "sound/cdtracks", "GPL-2+", "usr/share/games/nexuiz/data/music.pk3"),
-    Package(
-        "supertuxkart-data",
-        "usr/share/games/supertuxkart/data/music",
-        "CC-BY-SA-3.0, CC-BY-SA-4.0, GPL or GPL-3+, per track",
-    ),
-    Package("freedroidrpg-data", "usr/share/freedroidrpg/data/sound/music", "GPL-2+"),
-    Package("unknown-horizons", "usr/share/unknown-horizons/content/audio/music", "CC-BY-SA-3.0"),
-    Package("lincity-ng-data", "usr/share/games/lincity-ng/music", "GPL-2+"),
-    Package("fretsonfire-songs-muldjord", f"{SONGS}/muldjord", "CC-BY-SA-3.0"),
-    Package("fretsonfire-songs-sectoid", f"{SONGS}/sectoid", "Expat (MIT)"),
-    Package("marsshooter-data", "usr/share/games/marsshooter/audio", "CC-BY-SA-3.0"),
-)
-
-# "package/pattern" (the pattern matches the path below Package.root): why it is left out.
-EXCLUDED = {
-    "freedroidrpg-data/TheBeginning.ogg": "a netlabel's track; its own licence is not stated",
-    "freedroidrpg-data/Bleostrada.ogg": "a netlabel's track; its own licence is not stated",
-    "supertux-data/forest/greatgigantic.ogg": "after a commercial tune, by its author's leave",
-    "nexuiz-music/thunder.ogg": "a sound effect, no music",
-    "supertuxkart-data/*_fast.ogg": "a faster copy of another track",
-    "supertuxkart-data/farm_f.ogg": "a faster copy of another track",
-    "fretsonfire-songs-muldjord/*/guitar.ogg": "the lone guitar part of song.ogg",
-    "fretsonfire-songs-sectoid/*/guitar.ogg": "the lone guitar part of song.ogg",
-}
 
 
 class FetchError(RuntimeError):
@@ -155,6 +79,12 @@ def is_wanted(package: Package, path: PurePosixPath) -> bool:
     return not any(fnmatchcase(f"{package.name}/{path}", pattern) for pattern in EXCLUDED)
 
 
+def starts_as_ogg(file: Path) -> bool:
+    """Whether the file's first bytes are those of an Ogg stream."""
+    with file.open("rb") as content:
+        return content.read(4) == b"OggS"
+
+
 def read_members(package: Package, unpacked: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield path below the root, and content, of each wanted file of an unpacked package."""
     if package.archive:
@@ -170,7 +100,11 @@ def read_members(package: Package, unpacked: Path) -> Iterator[tuple[PurePosixPa
     root = unpacked / package.root
     for file in sorted(root.rglob("*")):
         path = PurePosixPath(file.relative_to(root).as_posix())
-        if file.is_file() and is_wanted(package, path):
+        if not file.is_file():
+            continue
+        if package.adds_suffix and not path.suffix and starts_as_ogg(file):
+            path = path.with_suffix(".ogg")
+        if is_wanted(package, path):
             yield path, file.read_bytes()
 
 
@@ -235,14 +169,14 @@ def read_tracks(folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def write_tracks(folder: Path) -> None:
-    """Write ``folder/tracks.csv`` and print each package's hours and number of tracks."""
+    """Write ``folder/fetched.csv`` and print each package's hours and number of tracks."""
     rows = list(read_tracks(folder))
-    partial = folder / ".tracks.csv.partial"
+    partial = folder / ".fetched.csv.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("package", "file", "seconds", "title", "artist"))
         writer.writerows(rows)
-    partial.replace(folder / "tracks.csv")
+    partial.replace(folder / "fetched.csv")
     for package in (*(package.name for package in PACKAGES), "all"):
         seconds = [float(row[2]) for row in rows if package in (row[0], "all")]
         if seconds:
@@ -250,13 +184,14 @@ def write_tracks(folder: Path) -> None:
 
 
 def fetch_all(folder: Path, debs: Path | None, only: list[str]) -> int:
-    """Fetch the packages, write tracks.csv; the number of packages that cannot be had."""
+    """Fetch the packages, write fetched.csv; the number of packages that cannot be had."""
     unknown = set(only) - {package.name for package in PACKAGES}
     if unknown:
         raise SystemExit(f"not in the list of packages: {', '.join(sorted(unknown))}")
     if debs and not debs.is_dir():
         raise SystemExit(f"--debs: no such folder: {debs}")
     folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()  # commands run in a folder of their own
     failed = 0
     for package in PACKAGES:
         if only and package.name not in only:
@@ -276,7 +211,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="print the packages with their licences, and what is left out")
     getting = commands.add_parser("fetch", help="download and unpack the music")
-    getting.add_argument("folder", type=Path, help="where to leave it (about 3.5 GB)")
+    getting.add_argument("folder", type=Path, help="where to leave it (about 4 GB)")
     getting.add_argument("--debs", type=Path, help="folder with .deb files already downloaded")
     getting.add_argument("--only", nargs="+", default=[], metavar="PACKAGE", help="only these")
     args = parser.parse_args()
@@ -286,6 +221,8 @@ def main() -> int:
         print(f"{package.name}: {package.licence}")
     for pattern, reason in EXCLUDED.items():
         print(f"left out: {pattern}: {reason}")
+    for name, reason in NOT_TAKEN.items():
+        print(f"not taken: {name}: {reason}")
     return 0
 
 

@@ -218,11 +218,7 @@ def initialise_branched(
     frontend = Frontend(mel)
     sounds = [synthetic_segment(i, segment.samples, mel.sample_rate) for i in range(16)]
     audio = torch.from_numpy(np.stack(sounds)).expand(-1, mel.channels, -1)
-    levels = Frontend(replace(mel, standardise=False))(audio)
-    bands = levels.transpose(0, 2).flatten(1).double()
-    standardise = cast(Standardise, frontend.standardise)
-    standardise.mean.copy_(bands.mean(1, keepdim=True))
-    standardise.scale.copy_(bands.std(1, keepdim=True))
+    cast(Standardise, frontend.standardise).fit(Frontend(replace(mel, standardise=False))(audio))
     return weights_of(name, frontend, trained, factors)
 
 

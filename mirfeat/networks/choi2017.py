@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -63,7 +63,8 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
         raise OptionError(f"batch_norm={options['batch_norm']!r}: it is 'population' or 'clip'.")
     clip = options["batch_norm"] == "clip"
     frontend = Frontend(replace(MEL, scaling=DecibelScale("maximum")) if clip else MEL)
-    network = Choi2017()
+    tags: list[str] = weights.metadata.get("labels", {}).get("tag", TAGS)
+    network = Choi2017(len(tags))
     if not clip and "network.layers.0.norm.running_mean" not in weights.tensors:
         raise CheckpointMismatchError(
             f"{weights.name}: no batch-norm statistics are known for this file (its own, 0 and 1, "
@@ -72,7 +73,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
         )
     unused = ("running_mean", "running_var", "scaling.reference") if clip else ()
     fill({"frontend": frontend, "network": network}, weights, unused=unused)
-    taps = (ClipTaps if clip else FrozenTaps)(network, layers)
+    taps = (ClipTaps if clip else FrozenTaps)(network, layers, tags)
     return Model(frontend, taps)
 
 
@@ -83,24 +84,34 @@ def calibrate(network: Choi2017, segments: Iterable[np.ndarray]) -> float:
     mel value of a segment exceeds once in 256 times: the authors subtracted the maximum over
     batches of 256 clips.
     """
-    level = Frontend(replace(MEL, scaling=DecibelScale("unity", floor_db=math.inf)))
-    images = [level(torch.from_numpy(segment)[None]) for segment in segments]
-    maxima = torch.stack([image.amax() for image in images])
-    reference = float(maxima.quantile(1.0 - 1.0 / AUTHORS_BATCH))
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = [(image - reference).clamp(min=-80.0) for image in images]
-    freeze_statistics(network.blocks, images)
+    frontend = Frontend(MEL)
+    levels = [frontend.levels(torch.from_numpy(segment)[None]) for segment in segments]
+    reference = reference_of(levels)
+    freeze(network, levels, reference)
     return reference
 
 
-def weights_of(network: Choi2017, reference: float | None) -> Weights:
+def reference_of(levels: Sequence[Tensor]) -> float:
+    """The dB reference of a sample of music, from levels [1, 1, F, T] in dB; see ``calibrate``."""
+    maxima = torch.stack([level.amax() for level in levels])
+    return float(maxima.quantile(1.0 - 1.0 / AUTHORS_BATCH))
+
+
+def freeze(network: Choi2017, levels: Iterable[Tensor], reference: float) -> None:
+    """Set batch-norm statistics to those of a sample of music, levels [1, 1, F, T] in dB."""
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = [(level - reference).clamp(min=-80.0) for level in levels]
+    freeze_statistics(network.blocks, images)
+
+
+def weights_of(network: Choi2017, reference: float | None, tags: Sequence[str] = TAGS) -> Weights:
     """The network and its dB reference as checkpoints hold them; None leaves statistics out."""
     tensors = gather({"network": network})
     if reference is None:
         tensors = {key: value for key, value in tensors.items() if ".running_" not in key}
     else:
         tensors["frontend.scaling.reference"] = torch.tensor(reference)
-    return Weights(tensors, {"extractor": "choi2017", "labels": {"tag": list(TAGS)}})
+    return Weights(tensors, {"extractor": "choi2017", "labels": {"tag": list(tags)}})
 
 
 @torch.no_grad()
@@ -109,16 +120,23 @@ def initialise(seed: int) -> Weights:
 
     Source: paper, section 2.2 (random convnet feature).
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
     network = Choi2017()
+    draw(network, seed)
+    sounds = (synthetic_segment(i, SEGMENT.samples, MEL.sample_rate) for i in range(16))
+    return weights_of(network, calibrate(network, sounds))
+
+
+@torch.no_grad()
+def draw(network: Choi2017, seed: int) -> None:
+    """Fill a network with He-normal kernels; biases become 0."""
+    generator = np.random.Generator(np.random.PCG64(seed))
     for block in network.blocks:
         shape = tuple(block.conv.weight.shape)
         block.conv.weight.copy_(he_normal(shape, math.prod(shape[1:]), generator))
         cast(Tensor, block.conv.bias).zero_()
-    network.head.weight.copy_(he_normal((len(TAGS), CHANNELS), CHANNELS, generator))
-    network.head.bias.zero_()
-    sounds = (synthetic_segment(i, SEGMENT.samples, MEL.sample_rate) for i in range(16))
-    return weights_of(network, calibrate(network, sounds))
+    head = network.head
+    head.weight.copy_(he_normal((head.out_features, CHANNELS), CHANNELS, generator))
+    head.bias.zero_()
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ an STFT-input variant; the published weights fit the ones below.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -77,7 +78,7 @@ TAGS = tuple(
 
 
 class ConvLayer(nn.Module):
-    """Convolution 3x3, batch norm, ELU, max-pool: the block of the paper, in its literal order.
+    """Convolution 3x3, batch norm, ELU, max-pool: the block of the paper.
 
     Shape: [B, C, F, T] -> [B, 32, F // pool[0], T // pool[1]].
     """
@@ -90,22 +91,22 @@ class ConvLayer(nn.Module):
         self.pool = pool
 
     def forward(self, image: Tensor) -> Tensor:
-        """Pooled output of the block."""
-        return F.max_pool2d(F.elu(self.norm(self.conv(image))), self.pool)
+        """Pooled output of the block. ELU is increasing: after pooling it is the same, and less."""
+        return F.elu(F.max_pool2d(self.norm(self.conv(image)), self.pool))
 
 
 class Choi2017(nn.Module):
     """The convnet with its tagging head, as it is trained and as checkpoints hold it.
 
-    Shape: [B, 1, 96, 1360] -> logits of the tags [B, 50].
+    Shape: [B, 1, 96, 1360] -> logits of the tags [B, tags]; the authors' network has 50.
     """
 
-    def __init__(self) -> None:
-        """Layers with torch's initialisation; a checkpoint or :func:`initialise` fills them."""
+    def __init__(self, tags: int = len(TAGS)) -> None:
+        """Layers with torch's initialisation; a checkpoint or training fills them."""
         super().__init__()
         widths = (1, *[CHANNELS] * len(POOLS))
         self.layers = nn.ModuleList(map(ConvLayer, widths, POOLS))
-        self.head = nn.Linear(CHANNELS, len(TAGS))
+        self.head = nn.Linear(CHANNELS, tags)
 
     @property
     def blocks(self) -> list[ConvLayer]:
@@ -127,11 +128,10 @@ class LayerTaps(nn.Module):
     Subclasses say how a block is computed.
     """
 
-    tag_names = TAGS
-
-    def __init__(self, trained: Choi2017, layers: str) -> None:
-        """Features of ``layers``, for example "135", in that order."""
+    def __init__(self, trained: Choi2017, layers: str, tag_names: Sequence[str] = TAGS) -> None:
+        """Features of ``layers``, for example "135", in that order; names of the head's tags."""
         super().__init__()
+        self.tag_names = tuple(tag_names)
         self.taps = [int(layer) - 1 for layer in layers]
         self.head = trained.head
         self.block_sizes = {f"layer{layer}": CHANNELS for layer in layers}
@@ -154,7 +154,7 @@ class LayerTaps(nn.Module):
         return mean, torch.cat([variances[tap] for tap in self.taps], dim=1)
 
     def tag_probabilities(self, image: Tensor) -> Tensor:
-        """Probability of each tag, [B, 50]."""
+        """Probability of each tag, [B, tags]."""
         for index in range(len(POOLS)):
             image = self.block(index, image)
         probabilities: Tensor = self.head(image.flatten(1)).sigmoid()
@@ -168,9 +168,9 @@ class FrozenTaps(LayerTaps):
     Channels-last, since a convolution of one input channel is slow otherwise.
     """
 
-    def __init__(self, trained: Choi2017, layers: str) -> None:
+    def __init__(self, trained: Choi2017, layers: str, tag_names: Sequence[str] = TAGS) -> None:
         """Fold the statistics of ``trained``."""
-        super().__init__(trained, layers)
+        super().__init__(trained, layers, tag_names)
         for index, block in enumerate(trained.blocks):
             kernel, bias = folded(block.conv, block.norm)
             self.register_buffer(f"kernel{index}", kernel.to(memory_format=torch.channels_last))
@@ -185,9 +185,9 @@ class FrozenTaps(LayerTaps):
 class ClipTaps(LayerTaps):
     """Batch norm by the statistics of the clip itself: the authors' script, one clip a batch."""
 
-    def __init__(self, trained: Choi2017, layers: str) -> None:
+    def __init__(self, trained: Choi2017, layers: str, tag_names: Sequence[str] = TAGS) -> None:
         """Use the convolutions of ``trained``, not its statistics."""
-        super().__init__(trained, layers)
+        super().__init__(trained, layers, tag_names)
         self.trained = trained
 
     def block(self, index: int, image: Tensor) -> Tensor:

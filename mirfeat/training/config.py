@@ -1,0 +1,232 @@
+"""What a training run does: a TOML file as frozen records; a wrong key or type is an error.
+
+A configuration decides the result, whatever it runs on: device, number of processes and precision
+are arguments of the run (:class:`~mirfeat.training.trainer.Hardware`), and ``batch`` counts over
+all processes. Where the file is silent, the paper's values hold (``recipes.DEFAULTS``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from mirfeat.errors import ConfigError, did_you_mean
+
+Defaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Values by extractor, section and key."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is learnt, and in which order.
+
+    ``names``: learning sources, empty for all that the manifest can feed. ``factors``: size of a
+    source's label distribution. ``order``: ``random`` draws one source a batch (Kim 2019,
+    algorithm 1), ``alternate`` takes them in turn (Hamel 2013, section 3.3), ``together`` steps
+    all of them on the same batch. ``intersect``: only tracks that have every source. ``pairs``:
+    how the self source pairs crops (:func:`mirfeat.training.objectives.pairs`). ``balance``: a
+    track is drawn with a probability proportional to its duration to this power; 0 (the papers)
+    draws all tracks equally often, 1 all seconds. ``taste``: table of listening counts, relative
+    to the manifest.
+    """
+
+    names: tuple[str, ...] = ()
+    factors: int = 50
+    order: Literal["random", "alternate", "together"] = "random"
+    intersect: bool = False
+    pairs: Literal["halves", "all"] = "halves"
+    balance: float = 0.0
+    taste: str = ""
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How many steps, and how large. One optimiser for what is shared and one for each source.
+
+    ``epochs`` counts passes over the training tracks for each source (m·n / batch steps); ``steps``
+    overrides it. ``schedule``: a constant rate, or a cosine to zero; the rate rises linearly over
+    the first ``warmup`` steps.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    rate: float = 2.5e-4
+    weight_decay: float = 1e-6
+    batch: int = 128
+    epochs: float = 200.0
+    steps: int = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = 0
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training crops (``augment.py``); 0 is off.
+
+    ``gain_db`` and ``equaliser_db`` in dB, ``shift_bands`` in mel bands, ``stretch`` as a fraction
+    of the duration; the others are the probability that a crop is changed in that way.
+    """
+
+    gain_db: float = 0.0
+    equaliser_db: float = 0.0
+    shift_bands: float = 0.0
+    stretch: float = 0.0
+    swap: float = 0.0
+    mono: float = 0.0
+    lowpass: float = 0.0
+    mix: float = 0.0
+    mask: float = 0.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Held-out tracks: their share (where the manifest has no ``split``), and how often.
+
+    ``every`` counts steps; 0 is twenty times a run. ``choose``: the weights of the step with the
+    best mean validation score, or of the last step.
+    """
+
+    share: float = 0.1
+    every: int = 0
+    crops: int = 4
+    choose: Literal["best", "last"] = "best"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run. ``licence`` and ``training_data`` are what the checkpoint says of itself."""
+
+    extractor: str
+    manifest: Path
+    output: Path
+    cache: Path = Path("cache")
+    seed: int = 0
+    licence: str = ""
+    training_data: str = ""
+    sources: Sources = field(default_factory=Sources)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    validation: Validation = field(default_factory=Validation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form without the paths: what decides the result."""
+        record = asdict(self)
+        for name in ("manifest", "output", "cache"):
+            del record[name]
+        return record
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides the result; a run resumes only with the same."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
+    """Read a TOML file; ``defaults`` are what it overrides. Paths are relative to the file.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        record = _toml().loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    for section, values in (defaults or {}).get(str(record.get("extractor")), {}).items():
+        given = record.get(section, {})
+        record[section] = {**values, **given} if isinstance(given, dict) else given
+    config: TrainConfig = _filled(TrainConfig, record, str(path))
+    _check(config, path)
+    folder = path.resolve().parent
+    return replace(
+        config,
+        manifest=folder / config.manifest,
+        output=folder / config.output,
+        cache=folder / config.cache,
+    )
+
+
+def _toml() -> Any:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
+    return tomllib
+
+
+def _filled(kind: Any, record: Mapping[str, Any], where: str) -> Any:
+    """A record of ``kind`` from plain values, each checked against its annotation."""
+    hints = get_type_hints(kind)
+    if unknown := [key for key in record if key not in hints]:
+        guess = did_you_mean(unknown[0], hints)
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}.{guess} Known: {', '.join(hints)}.")
+    required = {f.name for f in fields(kind) if f.default is MISSING is f.default_factory}
+    if missing := sorted(required - record.keys()):
+        raise ConfigError(f"{where}: missing {', '.join(map(repr, missing))}.")
+    typed = {key: _typed(hints[key], value, f"{where}: {key}") for key, value in record.items()}
+    return kind(**typed)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} is a section: write [{where.rpartition(' ')[2]}].")
+        return _filled(hint, value, where)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"{where} = {value!r}: one of {', '.join(get_args(hint))}.")
+        return value
+    if get_origin(hint) is tuple:
+        if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            raise ConfigError(f'{where} = {value!r}: a list of texts, as in ["tag", "artist"].')
+        return tuple(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        kind = "a text" if hint in (str, Path) else hint.__name__
+        raise ConfigError(f"{where} = {value!r}: expected {kind}.")
+    return value
+
+
+# Lowest and highest value of each number.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "seed": (0, 2**63 - 1),
+    "sources.factors": (2, 10_000),
+    "sources.balance": (0.0, 1.0),
+    "optimiser.rate": (1e-9, 100.0),
+    "optimiser.weight_decay": (0.0, 1.0),
+    "optimiser.batch": (2, 1_000_000),
+    "optimiser.epochs": (1e-3, 1e6),
+    "optimiser.steps": (0, 1e9),
+    "optimiser.warmup": (0, 1e9),
+    "augmentation.gain_db": (0.0, 40.0),
+    "augmentation.equaliser_db": (0.0, 40.0),
+    "augmentation.shift_bands": (0.0, 32.0),
+    "augmentation.stretch": (0.0, 0.5),
+    "augmentation.swap": (0.0, 1.0),
+    "augmentation.mono": (0.0, 1.0),
+    "augmentation.lowpass": (0.0, 1.0),
+    "augmentation.mix": (0.0, 1.0),
+    "augmentation.mask": (0.0, 1.0),
+    "validation.share": (0.0, 0.9),
+    "validation.every": (0, 1e9),
+    "validation.crops": (1, 1000),
+}
+
+
+def _check(config: TrainConfig, path: Path) -> None:
+    for name, (low, high) in _RANGES.items():
+        section, _, key = name.rpartition(".")
+        value = getattr(getattr(config, section) if section else config, key)
+        if not low <= value <= high:
+            raise ConfigError(f"{path}: {name} = {value}: from {low:g} to {high:g}.")
+    names = config.sources.names
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: sources.names has one twice: {', '.join(names)}.")

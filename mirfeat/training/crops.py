@@ -1,0 +1,118 @@
+"""Which crops a step learns from: a pure function of seed and step.
+
+Nothing else is random about a batch, so a resumed run draws the same crops as one that was never
+interrupted, and so do runs over any number of processes: they share one batch.
+Letters in shapes: B crops, C channels, F mel bands, T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirfeat.training.config import Augmentation
+from mirfeat.training.mel_cache import MelCache
+
+# Streams of random numbers must not meet: each use has its own.
+_CROPS, _SOURCES, _AUGMENTATION = 1, 2, 3
+
+
+def crop_stream(seed: int, step: int) -> np.random.Generator:
+    """Random numbers of a step's crops."""
+    return np.random.Generator(np.random.PCG64([seed, _CROPS, step]))
+
+
+def source_stream(seed: int, step: int) -> np.random.Generator:
+    """Random numbers of a step's choice of source."""
+    return np.random.Generator(np.random.PCG64([seed, _SOURCES, step]))
+
+
+def augmentation_seed(seed: int, step: int, process: int) -> int:
+    """Seed of the changes that one process makes to its crops of a step."""
+    state = np.random.SeedSequence([seed, _AUGMENTATION, step, process])
+    return int(state.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Crops of a step: ``levels`` float16 [views, B, T, C, F], their tracks' ``rows`` [B]."""
+
+    levels: np.ndarray
+    rows: np.ndarray
+
+
+class CropSource:
+    """Random crops of ``frames`` frames from the tracks of a manifest."""
+
+    def __init__(
+        self,
+        cache: MelCache,
+        ids: Sequence[str],
+        frames: int,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        """``ids`` are the tracks by row; ``augmentation`` gives stretch and shift."""
+        self._cache, self._ids, self._frames = cache, ids, frames
+        self._changes = augmentation or Augmentation()
+
+    def draw(
+        self,
+        rows: np.ndarray,
+        chances: np.ndarray,
+        size: int,
+        generator: np.random.Generator,
+        *,
+        views: int = 1,
+        process: int = 0,
+        processes: int = 1,
+    ) -> Batch:
+        """``views`` crops each of ``size`` random tracks among ``rows``, this process's share.
+
+        ``chances`` are the probabilities of the rows. Tracks of a batch differ as long as there
+        are enough. The start of a crop is uniform over the track.
+        """
+        enough = len(rows) >= size
+        chosen = generator.choice(rows, size, replace=not enough, p=chances)
+        # Drawn for the whole batch, whoever takes which part of it.
+        numbers = generator.random((views, size, 3))
+        mine = slice(process, None, processes)
+        chosen, numbers = chosen[mine], numbers[:, mine]
+        mel = self._cache.mel
+        shape = (views, len(chosen), self._frames, mel.channels, mel.n_mels)
+        levels = np.empty(shape, np.float16)
+        for view in range(views):
+            for index, row in enumerate(chosen):
+                levels[view, index] = self._crop(self._ids[row], numbers[view, index])
+        return Batch(levels, chosen)
+
+    def spread(self, row: int, number: int) -> np.ndarray:
+        """``number`` crops at even distances over a track, unchanged, [number, T, C, F]."""
+        levels = self._cache.levels(self._ids[row])
+        room = max(0, len(levels) - self._frames)
+        starts = [round(room * (index + 0.5) / number) for index in range(number)]
+        return np.stack([self._cut(levels, start, 1.0) for start in starts])
+
+    def _crop(self, id: str, numbers: np.ndarray) -> np.ndarray:
+        levels = self._cache.levels(id)
+        rate = 1.0 + self._changes.stretch * (2.0 * numbers[1] - 1.0)
+        room = len(levels) - 1 - (self._frames - 1) * rate
+        crop = self._cut(levels, max(0.0, room) * numbers[0], rate)
+        shift = round(self._changes.shift_bands * (2.0 * numbers[2] - 1.0))
+        return shifted(crop, shift) if shift else crop
+
+    def _cut(self, levels: np.ndarray, start: float, rate: float) -> np.ndarray:
+        """Frames from ``start`` on, every ``rate``-th; a short track is repeated."""
+        if rate == 1.0 and start + self._frames <= len(levels):
+            first = round(start)
+            return levels[first : first + self._frames]
+        frames = np.round(start + rate * np.arange(self._frames)).astype(np.int64)
+        return levels[frames % len(levels)]
+
+
+def shifted(levels: np.ndarray, bands: int) -> np.ndarray:
+    """Levels [T, C, F] moved up by that many mel bands; the band at the edge is repeated."""
+    kept = np.clip(np.arange(levels.shape[-1]) - bands, 0, levels.shape[-1] - 1)
+    moved: np.ndarray = levels[..., kept]
+    return moved

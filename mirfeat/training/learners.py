@@ -1,0 +1,210 @@
+"""Networks as they learn: what each source's loss is, and how good a held-out prediction is.
+
+A learner maps images and targets to one loss per source. Its ``predict`` and ``score`` serve
+validation: a score is 1 for a perfect prediction and 0 for knowing nothing but the average.
+Letters in shapes: V views, B crops, C channels, F mel bands, T frames, k size of a target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mirfeat.networks.branched import Branched
+from mirfeat.networks.choi2017_network import Choi2017
+from mirfeat.networks.hamel2013 import Hamel2013
+from mirfeat.training import objectives, warp
+
+Targets = Mapping[str, Tensor]
+"""Targets [V·B, k] of each source; NaN where a track has no label."""
+
+SELF = "self"
+# Pairs of a validation batch: every crop against every other.
+_VALIDATION_PAIRS = 64
+
+
+class Learner(nn.Module):
+    """A network with its objectives."""
+
+    def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
+        """Loss of each source in ``targets``, from images [V, B, C, F, T]."""
+        raise NotImplementedError
+
+    def parameters_of(self, source: str | None) -> list[nn.Parameter]:
+        """What only ``source`` trains; None: what all sources share."""
+        raise NotImplementedError
+
+    def predict(self, images: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
+        """What :meth:`score` compares with targets, a row for each image [B, C, F, T]."""
+        raise NotImplementedError
+
+    def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
+        """How good predictions of a source are, at most 1."""
+        raise NotImplementedError
+
+    def constrain(self) -> None:
+        """What has to hold after each step."""
+
+
+def known_rows(targets: Tensor) -> Tensor:
+    """Rows of targets [B, k] that have a label."""
+    return torch.nonzero(~targets.isnan().any(1)).flatten()
+
+
+class BranchedLearner(Learner):
+    """Kim 2018 and Kim 2019: distributions by source, and pairs of crops for ``self``."""
+
+    def __init__(
+        self,
+        network: Branched,
+        objective: Callable[[Tensor, Tensor], Tensor],
+        pairs: objectives.PairScheme,
+    ) -> None:
+        """``objective`` of logits and target distributions; ``pairs`` as in the configuration."""
+        super().__init__()
+        self.network, self._objective, self._pairs = network, objective, pairs
+
+    def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
+        """Loss of each source."""
+        # Both views in one pass: batch norm sees them together (the authors': one after the other).
+        shared = self.network.trunk(images.flatten(0, 1).transpose(2, 3))
+        return {source: self._loss(source, shared, targets[source]) for source in targets}
+
+    def _loss(self, source: str, shared: Tensor, targets: Tensor) -> Tensor:
+        branch, head = self.network.branches[source], self.network.heads[source]
+        if source == SELF:
+            left, right = branch(shared).chunk(2)
+            return objectives.pairs(head, left, right, self._pairs)
+        known = known_rows(targets)
+        if len(known) < 2:  # batch norm has no variance to go by
+            return 0.0 * sum(p.sum() for p in branch.parameters())  # type: ignore[return-value]
+        if len(known) < len(targets):
+            shared, targets = shared[known], targets[known]
+        return self._objective(head(branch(shared)), targets)
+
+    def parameters_of(self, source: str | None) -> list[nn.Parameter]:
+        """Trunk, or branch and head."""
+        if source is None:
+            return list(self.network.trunk.parameters())
+        parts = (self.network.branches[source], self.network.heads[source])
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def predict(self, images: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
+        """Logits; features for ``self``."""
+        shared = self.network.trunk(images.transpose(2, 3))
+        features = {source: self.network.branches[source](shared) for source in sources}
+        heads = self.network.heads
+        return {s: f if s == SELF else heads[s](f) for s, f in features.items()}
+
+    def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
+        """Share of the divergence from the mean target that is explained; of ln 2 for pairs."""
+        if source != SELF:
+            return distribution_score(predicted, targets)
+        # Crops of a track stand next to each other: even against odd ones.
+        left, right = predicted[0::2], predicted[1::2]
+        size = min(_VALIDATION_PAIRS, len(left))
+        losses = [
+            objectives.pairs(self.network.heads[source], a, b, "all")
+            for a, b in zip(torch.split(left, size), torch.split(right, size), strict=True)
+            if len(a) == size
+        ]
+        return 1.0 - float(torch.stack(losses).mean()) / math.log(2.0)
+
+
+def distribution_score(logits: Tensor, targets: Tensor) -> float:
+    """1 - divergence / divergence of always saying the mean target."""
+    prior = targets.mean(0).clamp(min=1e-8).log().expand_as(targets)
+    baseline = float(objectives.divergence(prior, targets))
+    return 1.0 - float(objectives.divergence(logits, targets)) / max(baseline, 1e-8)
+
+
+class TaggingLearner(Learner):
+    """Choi 2017: all tags of a track at once."""
+
+    def __init__(self, network: Choi2017) -> None:
+        """Train all of ``network``."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
+        """Cross-entropy of the tags."""
+        logits = self.network(images.flatten(0, 1))
+        return {source: objectives.tagging(logits, tags) for source, tags in targets.items()}
+
+    def parameters_of(self, source: str | None) -> list[nn.Parameter]:
+        """One source: everything is shared."""
+        return list(self.parameters()) if source is None else []
+
+    def predict(self, images: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
+        """Logits of the tags."""
+        return {source: self.network(images) for source in sources}
+
+    def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
+        """Share of the cross-entropy of always saying the mean that is explained."""
+        mean = targets.nanmean(0).clamp(1e-6, 1.0 - 1e-6)
+        baseline = float(objectives.tagging(mean.logit().expand_as(targets), targets))
+        return 1.0 - float(objectives.tagging(predicted, targets)) / max(baseline, 1e-8)
+
+
+class EmbeddingLearner(Learner):
+    """Hamel 2013: one map of frames for all label sets, ranked by WARP."""
+
+    def __init__(self, network: Hamel2013) -> None:
+        """Start from normal draws of variance 1 / size (Weston et al. 2011)."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
+        """WARP loss of each label set."""
+        frames = self._frames(images.flatten(0, 1))
+        draw = torch.Generator(images.device).manual_seed(seed)
+        losses = {}
+        for source, labels in targets.items():
+            known = torch.nonzero(labels.nan_to_num().any(1)).flatten()
+            scores = self._scores(source, frames[known])
+            truth = labels[known] > 0
+            # One of a track's labels, at random.
+            positive = torch.multinomial(truth.float(), 1, generator=draw).flatten()
+            found = warp.sample(scores, positive, truth, draw)
+            losses[source] = warp.warp_loss(scores, positive, found)
+        return losses
+
+    def _frames(self, images: Tensor) -> Tensor:
+        """Embedded frames: mean over the frames of an image [B, 1, F, T], [B, 100]."""
+        return cast(Tensor, self.network.embedding(images[:, 0].mean(-1)))
+
+    def _scores(self, source: str, frames: Tensor) -> Tensor:
+        return frames @ cast(Tensor, self.network.labels[source]).T
+
+    def parameters_of(self, source: str | None) -> list[nn.Parameter]:
+        """The map, or the labels of one set."""
+        if source is None:
+            return list(self.network.embedding.parameters())
+        return [self.network.labels[source]]
+
+    def predict(self, images: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
+        """Affinity of each label."""
+        frames = self._frames(images)
+        return {source: self._scores(source, frames) for source in sources}
+
+    def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
+        """2·AUC - 1 of a track's labels against the others, mean over tracks."""
+        truth = (targets > 0).float()
+        order = predicted.argsort(1).argsort(1).float() + 1.0  # ranks, 1 is the lowest
+        positives = truth.sum(1)
+        negatives = truth.shape[1] - positives
+        usable = (positives > 0) & (negatives > 0)
+        wins = (order * truth).sum(1) - positives * (positives + 1.0) / 2.0
+        auc = wins[usable] / (positives * negatives)[usable]
+        return float(2.0 * auc.mean() - 1.0)
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Columns of the map and vectors of labels have norm 1 at most."""
+        warp.project_norms_(self.network.embedding.weight, dim=0)
+        for vectors in self.network.labels.values():
+            warp.project_norms_(vectors, dim=1)

@@ -1,0 +1,289 @@
+"""Mel spectrograms of whole tracks on disk, so that decoding is paid once.
+
+A cache folder holds, for one kind of mel spectrogram, shards of float16 levels (dB or natural log,
+before anything that depends on a segment) and beside each shard a table of the tracks in it. A
+shard is complete when its table is there, so a build that was killed goes on where it stopped,
+and several processes or machines may fill one folder (``part`` of ``parts``).
+Letters in shapes: C channels, F mel bands, T frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from mirfeat.audio import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.csvfiles import read_csv, write_csv
+from mirfeat.errors import AudioError, MissingPackageError
+from mirfeat.files import replacing
+from mirfeat.frontend import Frontend
+from mirfeat.spec import MelSpec
+
+logger = logging.getLogger("mirfeat")
+
+FORMAT = 1
+HEADER = ("id", "first_frame", "frames", "seconds")
+# Large enough that a million clips are a few thousand files, small enough to lose little by a kill.
+SHARD_BYTES = 1 << 28
+
+
+class Track(NamedTuple):
+    """A track to take in: name, file, and how much of it to use (None: all)."""
+
+    id: str
+    file: Path
+    max_seconds: float | None
+
+
+class Failure(NamedTuple):
+    """A track that could not be taken in, and why."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    shard: int
+    first_frame: int
+    frames: int
+    seconds: float
+
+
+class MelCache:
+    """Reader of one cache folder. Levels are memory-mapped: resident memory is what is touched."""
+
+    def __init__(self, folder: Path, mel: MelSpec) -> None:
+        """Open the folder of ``mel`` below ``folder``; it may be empty or absent."""
+        self.folder, self.mel = folder_of(folder, mel), mel
+        self._places: dict[str, _Place] = {}
+        self._shards: list[np.ndarray] = []
+        shape = (-1, mel.channels, mel.n_mels)
+        for table in sorted(self.folder.glob("shard-*.csv")):
+            values = np.memmap(table.with_suffix(".f16"), np.float16, "r").reshape(shape)
+            for name, first, frames, seconds in read_csv(table, HEADER):
+                place = _Place(len(self._shards), int(first), int(frames), float(seconds))
+                self._places[name] = place
+            self._shards.append(values)
+
+    def __contains__(self, id: object) -> bool:
+        """Whether a track is there."""
+        return id in self._places
+
+    def frames(self, id: str) -> int:
+        """Number of frames T of a track."""
+        return self._places[id].frames
+
+    def seconds(self, id: str) -> float:
+        """Duration of a track, as decoded."""
+        return self._places[id].seconds
+
+    def levels(self, id: str) -> np.ndarray:
+        """A track's levels, float16 [T, C, F], without reading them yet."""
+        place = self._places[id]
+        return self._shards[place.shard][place.first_frame : place.first_frame + place.frames]
+
+
+def folder_of(folder: Path, mel: MelSpec) -> Path:
+    """Where the levels of ``mel`` are kept: equal for all specs that differ in later steps only."""
+    amount = getattr(mel.scaling, "amin", None) or getattr(mel.scaling, "floor", None)
+    kept = replace(mel, scaling=type(mel.scaling).__name__, standardise=False)  # type: ignore[arg-type]
+    key = hashlib.sha256(f"{FORMAT} {kept} {amount}".encode()).hexdigest()[:8]
+    return folder / f"mel-{mel.n_mels}x{mel.channels}-{mel.sample_rate}-{key}"
+
+
+def build(
+    tracks: Sequence[Track],
+    folder: Path,
+    mel: MelSpec,
+    *,
+    workers: int = 2,
+    part: int = 1,
+    parts: int = 1,
+    progress: bool | None = None,
+) -> list[Failure]:
+    """Take in every ``parts``-th track from ``part`` that is not there; those that failed.
+
+    Memory: one shard, and two tracks a worker (an hour of stereo at 22 kHz is 160 MB).
+    """
+    cache = MelCache(folder, mel)
+    waiting = [track for track in tracks[part - 1 :: parts] if track.id not in cache]
+    failures: list[Failure] = []
+    if not waiting:
+        return failures
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    shard = _Shard(cache.folder, f"{part}of{parts}", mel)
+    bar = tqdm(total=len(waiting), desc=cache.folder.name, unit="track", disable=_quiet(progress))
+    with bar, _one_thread_each():
+        for track, result in _in_order(waiting, mel, workers):
+            bar.update()
+            if isinstance(result, Exception):
+                logger.warning("left out: %s: %s", track.id, result)
+                failures.append(Failure(track.id, str(result)))
+                continue
+            levels, seconds = result
+            shard.add(track.id, levels, seconds)
+    shard.commit()
+    return failures
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Threads of torch inside threads of ours only wait for each other: a third of the speed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _quiet(progress: bool | None) -> bool | None:
+    return None if progress is None else not progress
+
+
+_Result = tuple[np.ndarray, float] | Exception
+
+
+def _in_order(
+    tracks: Sequence[Track], mel: MelSpec, workers: int
+) -> Iterator[tuple[Track, _Result]]:
+    """Levels of each track, decoded ahead by threads (decoders and FFT release the GIL)."""
+    frontend = Frontend(replace(mel, centred=False))
+    take = partial(_levels_or_error, frontend=frontend, mel=mel)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: list[Future[_Result]] = []
+        for index in range(len(tracks) + 2 * workers):
+            if index < len(tracks):
+                ahead.append(pool.submit(take, tracks[index]))
+            if index >= 2 * workers and ahead:
+                yield tracks[index - 2 * workers], ahead.pop(0).result()
+
+
+def _levels_or_error(track: Track, *, frontend: Frontend, mel: MelSpec) -> _Result:
+    try:
+        return track_levels(track, frontend, mel)
+    except (AudioError, OSError, MissingPackageError) as error:
+        return error
+
+
+@torch.no_grad()
+def track_levels(track: Track, frontend: Frontend, mel: MelSpec) -> tuple[np.ndarray, float]:
+    """Levels of a track, float16 [T, C, F] with ``T = mel.frames(N)``, and its seconds.
+
+    ``frontend`` is that of ``mel`` without centring: the edges are padded here, once a track.
+
+    Raises:
+        AudioError: the audio is damaged, empty, or shorter than one frame.
+    """
+    facts, framer = ClipFacts(), _Framer(frontend, mel)
+    pieces = []
+    with open_clip(track.file, track.max_seconds) as reader:
+        converter = Converter(reader, mel.sample_rate, mel.channels)
+        block = None
+        for block in checked_blocks(reader, facts):
+            pieces.append(framer.push(converter.convert(block)))
+        assert block is not None  # an empty clip has raised
+        pieces.append(framer.push(converter.flush(block)))
+    pieces.append(framer.finish())
+    levels = np.concatenate(pieces)
+    if not len(levels):
+        raise AudioError(f"{track.file}: {facts.seconds:.3g} s is shorter than one frame.")
+    return levels, facts.seconds
+
+
+class _Framer:
+    """A stream of samples as a stream of frames."""
+
+    def __init__(self, frontend: Frontend, mel: MelSpec) -> None:
+        self._frontend, self._mel = frontend, mel
+        self._kept = np.empty((mel.channels, 0), np.float32)
+        self._last = self._kept
+        self._pad = mel.n_fft // 2 if mel.centred else 0
+        self._begun = False
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Levels [t, C, F] of the frames that ``samples`` [C, n] complete."""
+        self._kept = np.concatenate([self._kept, samples], axis=1)
+        self._last = np.concatenate([self._last, samples], axis=1)[:, -self._pad - 1 :]
+        if not self._begun:
+            if self._kept.shape[1] <= self._mel.n_fft:
+                return self._empty()
+            self._begin()
+        return self._frames()
+
+    def finish(self) -> np.ndarray:
+        """Levels of the last frames."""
+        if not self._begun:
+            if self._kept.shape[1] <= self._pad:  # reflection needs more samples than it adds
+                return self._empty()
+            self._begin()
+        self._kept = np.concatenate([self._kept, self._edge(self._last[:, ::-1])], axis=1)
+        return self._frames()
+
+    def _begin(self) -> None:
+        start = self._edge(self._kept[:, : self._pad + 1])[:, ::-1]
+        self._kept = np.concatenate([start, self._kept], axis=1)
+        self._begun = True
+
+    def _edge(self, outermost_first: np.ndarray) -> np.ndarray:
+        """What lies beyond an edge, going outwards."""
+        beyond = outermost_first[:, 1 : self._pad + 1]
+        return beyond if self._mel.pad_mode == "reflect" else np.zeros_like(beyond)
+
+    def _frames(self) -> np.ndarray:
+        hop, size = self._mel.hop_samples, self._mel.n_fft
+        number = 1 + (self._kept.shape[1] - size) // hop
+        if number < 1:
+            return self._empty()
+        audio = np.ascontiguousarray(self._kept[:, : size + (number - 1) * hop])
+        self._kept = self._kept[:, number * hop :]
+        levels = self._frontend.levels(torch.from_numpy(audio)[None])[0]
+        frames: np.ndarray = levels.permute(2, 0, 1).half().numpy()
+        return frames
+
+    def _empty(self) -> np.ndarray:
+        return np.empty((0, self._mel.channels, self._mel.n_mels), np.float16)
+
+
+class _Shard:
+    """The shard being filled; a table makes it part of the cache."""
+
+    def __init__(self, folder: Path, name: str, mel: MelSpec) -> None:
+        self._folder, self._name = folder, name
+        self._bytes_per_frame = 2 * mel.channels * mel.n_mels
+        self._rows: list[tuple[str, int, int, float]] = []
+        self._levels: list[np.ndarray] = []
+        self._frames = 0
+
+    def add(self, id: str, levels: np.ndarray, seconds: float) -> None:
+        """Take a track; a full shard is written."""
+        self._rows.append((id, self._frames, len(levels), round(seconds, 3)))
+        self._levels.append(levels)
+        self._frames += len(levels)
+        if self._frames * self._bytes_per_frame >= SHARD_BYTES:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what was taken, levels first."""
+        if not self._rows:
+            return
+        names = (f"shard-{self._name}-{number:05d}.csv" for number in count())
+        table = next(self._folder / name for name in names if not (self._folder / name).exists())
+        with replacing(table.with_suffix(".f16")) as temporary, temporary.open("wb") as file:
+            for levels in self._levels:
+                levels.tofile(file)
+        write_csv(table, HEADER, self._rows)
+        self._rows, self._levels, self._frames = [], [], 0
