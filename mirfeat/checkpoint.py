@@ -90,6 +90,20 @@ def read(path: Path) -> Weights:
     return Weights(tensors, metadata, str(path), sha256)
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, without reading its tensors.
+
+    Raises:
+        CheckpointMismatchError: not a safetensors file, or one of somebody else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            record: dict[str, Any] = json.loads((file.metadata() or {})["mirfeat"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointMismatchError(f"{path}: not a checkpoint of mirfeat: {error}") from error
+    return record
+
+
 def _seal(record: str, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(f"{digest(tensors)} {record}".encode()).hexdigest()
 

@@ -7,15 +7,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mirfeat import fourtu, hub
+from mirfeat.checkpoint import read_record
 from mirfeat.registry import get_spec
 from mirfeat.spec import ExtractorSpec
 
 _WIDTH, _INDENT = 100, 13
+# What a page shows of a checkpoint, in this order.
+_SHOWN = (
+    *("note", "licence", "training_data", "sources", "corpus", "metrics"),
+    *("size", "sha256", "address"),
+)
 
 
 def describe(spec: ExtractorSpec) -> dict[str, Any]:
     """Everything in a spec, and which checkpoints there are; ready for JSON."""
-    rate = spec.mel.sample_rate
+    rate, record = spec.mel.sample_rate, _open_record(spec)
+    blocks = _blocks(spec, record)
     return {
         "name": spec.name,
         "summary": spec.summary,
@@ -25,13 +32,13 @@ def describe(spec: ExtractorSpec) -> dict[str, Any]:
         "segment_seconds": spec.segment.samples / rate,
         "hop_seconds": spec.segment.hop_samples / rate,
         "min_seconds": spec.segment.min_samples / rate,
-        "blocks": dict(spec.blocks),
-        "dimension": 2 * sum(spec.blocks.values()),
+        "blocks": blocks,
+        "dimension": 2 * sum(blocks.values()),
         "paper_dimension": len(spec.paper_statistics) * sum(spec.blocks.values()),
         "options": dict(spec.options),
         "paper": spec.paper.citation,
         "url": spec.paper.url,
-        "checkpoints": list(_checkpoints(spec)),
+        "checkpoints": list(_checkpoints(spec, record)),
         "bibtex": spec.paper.bibtex,
     }
 
@@ -54,9 +61,31 @@ def describe_loaded(extractor: Any) -> dict[str, Any]:
     }
 
 
-def _checkpoints(spec: ExtractorSpec) -> Iterator[dict[str, Any]]:
-    if hub.packaged(spec.checkpoint_of or spec.name):
-        yield {"name": "open", "note": "trained by mirfeat on openly licensed music; installed"}
+def _open_record(spec: ExtractorSpec) -> Mapping[str, Any]:
+    """What the open checkpoint says of itself; empty where there is none."""
+    path = hub.packaged(spec.checkpoint_of or spec.name)
+    return read_record(path) if path else {}
+
+
+def _blocks(spec: ExtractorSpec, record: Mapping[str, Any]) -> dict[str, int]:
+    """Parts of a row at default options: with the sources of the open checkpoint, if it has any."""
+    if len(spec.blocks) > 1 and (sources := record.get("sources")):
+        return dict.fromkeys(sources, next(iter(spec.blocks.values())))
+    return dict(spec.blocks)
+
+
+def _checkpoints(spec: ExtractorSpec, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if record:
+        corpus = record.get("training", {}).get("corpus", {})
+        yield {
+            "name": "open",
+            "note": "trained by mirfeat on openly licensed music; installed",
+            "licence": record.get("licence", ""),
+            "training_data": record.get("training_data", ""),
+            "sources": list(record.get("sources", ())),
+            "corpus": corpus,
+            "metrics": record.get("metrics", {}),
+        }
     for item in spec.checkpoints:
         yield {
             "name": item.name,
@@ -112,10 +141,16 @@ def as_text(record: Mapping[str, Any]) -> str:
         lines += ["", *_entry("checkpoint", checkpoint["name"])]
         if "size_bytes" in checkpoint:
             checkpoint = {**checkpoint, "size": f"{checkpoint['size_bytes'] / 1e6:.1f} MB"}
-        for key in ("note", "licence", "training_data", "size", "sha256", "address"):
+        for key in _SHOWN:
             if value := checkpoint.get(key):
-                lines += _entry("", f"{key.replace('_', ' ')}: {value}")
+                lines += _entry("", f"{key.replace('_', ' ')}: {_plain(value)}")
     return "\n".join([*lines, "", record["bibtex"]])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _input(record: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ def cases() -> Iterator[tuple[str, str | None]]:
             yield name, None
             continue
         yield name, "random"
-        if hub.packaged(name):
+        if hub.packaged(get_spec(name).checkpoint_of or name):
             yield name, "open"
 
 

@@ -20,7 +20,7 @@ from mirfeat.training.artist_groups import (
     essentia_features,
     essentia_table,
 )
-from mirfeat.training.factors import bags_to_counts, to_tracks
+from mirfeat.training.word_counts import bags_to_counts, to_tracks
 
 CORNERS = np.array([[0, 0], [0, 10], [10, 0], [10, 10]], dtype=np.float32)
 

@@ -1,11 +1,14 @@
 """What a person reads about an extractor."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import mirfeat
+from mirfeat import checkpoint
 from mirfeat import describe as describing
+from mirfeat.checkpoint import Weights
 from mirfeat.describe import as_line, as_text, describe, describe_loaded
 from mirfeat.registry import get_spec
 
@@ -42,11 +45,30 @@ def test_a_loaded_extractor_adds_its_vector() -> None:
     assert "any length" in as_text(record)
 
 
-def test_open_weights_are_named_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_weights_are_named_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def names() -> list[str]:
         return [item["name"] for item in describe(get_spec("choi2017"))["checkpoints"]]
 
     monkeypatch.setattr(describing.hub, "packaged", lambda _: None)
     assert "open" not in names()
-    monkeypatch.setattr(describing.hub, "packaged", lambda name: f"{name}.safetensors")
+    path = tmp_path / "choi2017.safetensors"
+    checkpoint.write(path, Weights({}, {"licence": "CC0-1.0", "training_data": "songs"}))
+    monkeypatch.setattr(describing.hub, "packaged", lambda name: path)
     assert names()[0] == "open"
+    page = as_text(describe(get_spec("choi2017")))
+    assert "licence: CC0-1.0" in page
+    assert "training data: songs" in page
+
+
+def test_the_vector_is_that_of_the_open_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    checkpoint.write(path, Weights({}, {"sources": {"tag": 50, "self": 2}}))
+    monkeypatch.setattr(describing.hub, "packaged", lambda name: path)
+    assert describe(get_spec("kim2019-mss-cr"))["blocks"] == {"tag": 256, "self": 256}
+    assert describe(get_spec("kim2019-mss-cr"))["dimension"] == 1024
+    assert describe(get_spec("kim2019-ms-sr-fc"))["blocks"] == {"shared": 256}
+    assert describe(get_spec("kim2019-ss-r"))["dimension"] == 512

@@ -9,19 +9,11 @@ from scipy.sparse import coo_matrix, csr_matrix, vstack
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.mixture import GaussianMixture
 
-import mirfeat.training.factors as module
+import mirfeat.training.plsa as module
 from mirfeat.errors import LabelsError, OptionError
-from mirfeat.training.factors import (
-    Factors,
-    GaussianFactors,
-    artist_counts,
-    bags_to_counts,
-    fold_in,
-    mixture_posteriors,
-    plsa,
-    tf_idf,
-    to_tracks,
-)
+from mirfeat.training.plsa import Factors, fold_in, plsa
+from mirfeat.training.scalar_factors import GaussianFactors, mixture_posteriors
+from mirfeat.training.word_counts import artist_counts, bags_to_counts, tf_idf, to_tracks
 
 
 def zipf_counts(rows: int = 300, words: int = 500, per_row: int = 30, seed: int = 0) -> csr_matrix:

@@ -28,12 +28,12 @@ RATE = 11025
 
 
 def music(seconds: float, seed: int) -> np.ndarray:
-    """A melody of random notes, different for each seed, quarter of a second each, in noise."""
+    """Chords of random notes, different for each seed, half a second each, in noise."""
     rng = np.random.default_rng(seed)
-    time = np.arange(RATE // 4) / RATE
-    notes = 110 * 2 ** (rng.integers(0, 48, (int(seconds * 4), 3)) / 12)
-    sound = np.sin(2 * np.pi * notes[:, :, None] * time).sum(axis=1).ravel()
-    return (0.1 * sound + 0.002 * rng.standard_normal(len(sound))).astype(np.float32)
+    time = np.arange(RATE // 2) / RATE
+    notes = 110 * 2 ** (rng.integers(0, 48, (-(-int(seconds * RATE) // (RATE // 2)), 3)) / 12)
+    sound = np.sin(2 * np.pi * notes[:, :, None] * time).sum(axis=1).ravel()[: int(seconds * RATE)]
+    return (0.1 * sound + 0.001 * rng.standard_normal(len(sound))).astype(np.float32)
 
 
 def written(file: Path, samples: np.ndarray, **tags: str) -> Path:
@@ -171,7 +171,7 @@ class TestFingerprint:
     def test_finds_a_louder_noisier_later_copy_and_nothing_else(self, tmp_path):
         song, noise = music(60, 1), np.random.default_rng(9).standard_normal(50 * RATE)
         copy = 0.3 * song[int(10.1 * RATE) :][: 45 * RATE]
-        copy = copy + 0.003 * noise[: len(copy)].astype(np.float32)
+        copy = copy + 0.0005 * noise[: len(copy)].astype(np.float32)
         files = [
             written(tmp_path / "song.wav", song),
             written(tmp_path / "other.wav", music(60, 2)),
@@ -187,9 +187,20 @@ class TestFingerprint:
         loop = written(tmp_path / "loop.wav", np.concatenate([part, part, part[: 10 * RATE]]))
         assert period_seconds(fingerprint(loop)) == pytest.approx(40, abs=0.3)
 
+    def test_finds_nothing_in_common_in_silence(self, tmp_path):
+        """Long silences are alike: they must not make two tracks alike."""
+        silence = np.zeros(60 * RATE, np.float32)
+        prints = []
+        for seed in (1, 2):
+            file = tmp_path / f"{seed}.wav"
+            prints.append(fingerprint(written(file, np.concatenate([music(40, seed), silence]))))
+        (match,) = find_matches(prints, threshold=-1)
+        assert match.similarity < 0.3
+        assert corpus_duplicates.sounding_seconds(prints[0]) == pytest.approx(40, abs=0.6)
+
     @pytest.mark.parametrize("seconds", [0.2, 3, 90])
     def test_music_that_does_not_repeat_has_no_period(self, tmp_path, seconds):
-        file = written(tmp_path / "a.wav", music(max(seconds, 1), 4)[: int(seconds * RATE)])
+        file = written(tmp_path / "a.wav", music(seconds, 4))
         assert period_seconds(fingerprint(file)) is None
 
     def test_is_read_again_when_the_file_has_changed(self, tmp_path):
@@ -225,6 +236,26 @@ class TestTidy:
         assert [row["id"] for row in kept] == [stays]
         assert dropped[0]["same_as"] == stays
         assert dropped[0]["id"] != stays
+
+    def test_of_two_copies_the_one_with_an_artist_stays(self):
+        rng = np.random.default_rng(1)
+        same = corpus_duplicates.normalise(np.exp(rng.normal(size=(240, 36))))
+        rows = self.rows(("train", "60"), ("train", "50"))
+        kept, _ = tidy([rows[0], {**rows[1], "artist": "Ann"}], [same, same])
+        assert [row["id"] for row in kept] == ["t1"]
+
+    def test_silence_at_the_end_is_cut_and_what_is_left_must_be_long_enough(self):
+        rng = np.random.default_rng(1)
+        prints = [corpus_duplicates.normalise(np.exp(rng.normal(size=(240, 36)))) for _ in "ab"]
+        prints[0][160:] = 0
+        prints[1][80:] = 0
+        kept, dropped = tidy(self.rows(("train", "60"), ("train", "60")), prints)
+        assert [(row["id"], row["seconds"]) for row in kept] == [("t0", "40.0")]
+        reasons = [(row["id"], row["reason"], row["seconds_dropped"]) for row in dropped]
+        assert reasons == [
+            ("t1", "too short", "20.0"),
+            ("t0", "silence from 40 s to the end", "20.0"),
+        ]
 
     def test_artists_in_two_splits_are_refused(self):
         rows = self.rows(("train", "60"), ("test", "60"))

@@ -211,7 +211,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="print the packages with their licences, and what is left out")
     getting = commands.add_parser("fetch", help="download and unpack the music")
-    getting.add_argument("folder", type=Path, help="where to leave it (about 4 GB)")
+    getting.add_argument("folder", type=Path, help="where to leave it (2 GB; 6 GB are downloaded)")
     getting.add_argument("--debs", type=Path, help="folder with .deb files already downloaded")
     getting.add_argument("--only", nargs="+", default=[], metavar="PACKAGE", help="only these")
     args = parser.parse_args()

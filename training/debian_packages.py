@@ -104,6 +104,7 @@ EXCLUDED = {
     "freedroidrpg-data/TheBeginning.ogg": "a netlabel's track; its own licence is not stated",
     "freedroidrpg-data/Bleostrada.ogg": "a netlabel's track; its own licence is not stated",
     "supertux-data/forest/greatgigantic.ogg": "after a commercial tune, by its author's leave",
+    "hedgewars-data/sdmusic.ogg": "a third party's track; its own licence is not stated",
     "nexuiz-music/thunder.ogg": "a sound effect, no music",
     "supertuxkart-data/*_fast.ogg": "a faster copy of another track",
     "supertuxkart-data/farm_f.ogg": "a faster copy of another track",

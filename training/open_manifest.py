@@ -35,7 +35,19 @@ def read_rows(table: Path, output: Path) -> Iterator[dict[str, str]]:
             dataset = SYNTHETIC if row["corpus"] == SYNTHETIC else "music"
             path = os.path.relpath(table.parent / row["path"], output.parent)
             bpm = "" if row["title"].endswith(INAUDIBLE) else row["bpm"]
-            yield {**row, "path": Path(path).as_posix(), "dataset": dataset, "bpm": bpm}
+            yield {
+                **row,
+                "path": Path(path).as_posix(),
+                "dataset": dataset,
+                "bpm": bpm,
+                "instrument": instrument_of(row),
+            }
+
+
+def instrument_of(row: dict[str, str]) -> str:
+    """What plays alone in a synthesised solo, by its title; empty for all other music."""
+    solo = row["corpus"] == SYNTHETIC and "solo" in row["tags"].split(";")
+    return row["title"].partition(",")[0] if solo else ""
 
 
 def with_tempo(row: dict[str, str], folder: Path) -> dict[str, str]:

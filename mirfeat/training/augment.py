@@ -30,9 +30,11 @@ class Mixed(NamedTuple):
     share: Tensor
 
     def targets(self, targets: Tensor) -> Tensor:
-        """Targets [B, k] in the same proportion as the sound."""
+        """Targets [B, k] in the same proportion as the sound; NaN where one of two is not known."""
         share = self.share[:, None].to(targets.dtype)
-        return torch.lerp(targets, targets[self.partner], share)
+        mixed = torch.lerp(targets, targets[self.partner], share)
+        # A crop that is heard alone keeps its labels, whatever its partner lacks.
+        return torch.where(share > 0, mixed, targets)
 
 
 class Augmenter:
@@ -92,7 +94,7 @@ class Augmenter:
         The maximum is within 3 dB of the sum of powers and costs a tenth of it.
         """
         partner = torch.arange(len(levels), device=levels.device).roll(1)
-        down_db = torch.where(chance < self._changes.mix, _QUIETEST_DB * loudness, 200.0)
+        down_db = torch.where(chance < self._changes.mix, _QUIETEST_DB * loudness, math.inf)
         quieter = levels[partner] - (down_db * self._unit)[:, None, None, None]
         power = torch.pow(10.0, -down_db / 10.0)
         return Mixed(torch.maximum(levels, quieter), partner, power / (1.0 + power))

@@ -77,7 +77,7 @@ def _targets(arguments: argparse.Namespace) -> Outcome:
 
 
 def _train(arguments: argparse.Namespace) -> Outcome:
-    from mirfeat.training.trainer import Hardware, train
+    from mirfeat.training.trainer import Hardware, speaks, train
 
     hardware = Hardware(
         device=arguments.device,
@@ -93,6 +93,8 @@ def _train(arguments: argparse.Namespace) -> Outcome:
         tensorboard=arguments.tensorboard,
         progress=False if arguments.quiet else None,
     )
+    if not speaks():
+        raise SystemExit(0)  # the first process prints the result for all
     return Outcome({"checkpoint": str(path)}, str(path))
 
 

@@ -97,12 +97,16 @@ class Validation:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run. ``licence`` and ``training_data`` are what the checkpoint says of itself."""
+    """One run. ``licence`` and ``training_data`` are what the checkpoint says of itself.
+
+    ``initial``: a checkpoint to begin with (``warm_start.py``), or nothing.
+    """
 
     extractor: str
     manifest: Path
     output: Path
     cache: Path = Path("cache")
+    initial: Path = Path()
     seed: int = 0
     licence: str = ""
     training_data: str = ""
@@ -114,14 +118,17 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form without the paths: what decides the result."""
         record = asdict(self)
-        for name in ("manifest", "output", "cache"):
+        for name in ("manifest", "output", "cache", "initial"):
             del record[name]
         return record
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides the result; a run resumes only with the same."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        """Hash of everything that decides the steps; a run goes on only with the same."""
+        record = self.to_dict()
+        # These say what is written at the end.
+        del record["licence"], record["training_data"], record["validation"]["choose"]
+        text = json.dumps(record, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -148,6 +155,7 @@ def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
         manifest=folder / config.manifest,
         output=folder / config.output,
         cache=folder / config.cache,
+        initial=folder / config.initial if config.initial != Path() else Path(),
     )
 
 

@@ -20,15 +20,8 @@ if TYPE_CHECKING:
 
 
 def as_checkpoint(weights: Weights, run: Run, progress: Mapping[str, Any]) -> Weights:
-    """Kernels and matrices in half precision, and everything there is to say of their origin.
-
-    Statistics of batch norm, scalers and references stay float32: variances leave the range of
-    half precision.
-    """
-    tensors = {
-        key: value.half() if _is_matrix(key, value) else value.float()
-        for key, value in weights.tensors.items()
-    }
+    """The weights in half precision, with everything there is to say of their origin."""
+    tensors = halved(weights.tensors)
     config = run.config
     metadata = {
         **weights.metadata,
@@ -49,8 +42,15 @@ def as_checkpoint(weights: Weights, run: Run, progress: Mapping[str, Any]) -> We
     return replace(weights, tensors=tensors, metadata=metadata, sha256=digest(tensors))
 
 
-def _is_matrix(key: str, value: torch.Tensor) -> bool:
-    return key.startswith("network.") and value.dim() > 1
+def halved(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Kernels and matrices as float16, everything else as float32.
+
+    Statistics of batch norm, scalers and references leave the range of half precision.
+    """
+    return {
+        key: value.half() if key.startswith("network.") and value.dim() > 1 else value.float()
+        for key, value in tensors.items()
+    }
 
 
 def corpus_record(run: Run) -> dict[str, Any]:

@@ -25,6 +25,8 @@ Targets = Mapping[str, Tensor]
 SELF = "self"
 # Pairs of a validation batch: every crop against every other.
 _VALIDATION_PAIRS = 64
+# Nats; what rounding leaves of a baseline that is 0.
+_NOTHING = 1e-5
 
 
 class Learner(nn.Module):
@@ -43,7 +45,7 @@ class Learner(nn.Module):
         raise NotImplementedError
 
     def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
-        """How good predictions of a source are, at most 1."""
+        """How good predictions of a source are, at most 1; NaN where that cannot be said."""
         raise NotImplementedError
 
     def constrain(self) -> None:
@@ -101,14 +103,16 @@ class BranchedLearner(Learner):
         return {s: f if s == SELF else heads[s](f) for s, f in features.items()}
 
     def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
-        """Share of the divergence from the mean target that is explained; of ln 2 for pairs."""
+        """Brier skill score; for pairs the share of ln 2 that is explained."""
         if source != SELF:
             return distribution_score(predicted, targets)
-        # Crops of a track stand next to each other: even against odd ones.
+        # Two crops of a track stand next to each other: even against odd ones.
+        head = self.network.heads[source]
+        predicted = predicted.to(next(head.parameters()).device)
         left, right = predicted[0::2], predicted[1::2]
         size = min(_VALIDATION_PAIRS, len(left))
         losses = [
-            objectives.pairs(self.network.heads[source], a, b, "all")
+            objectives.pairs(head, a, b, "all")
             for a, b in zip(torch.split(left, size), torch.split(right, size), strict=True)
             if len(a) == size
         ]
@@ -116,10 +120,17 @@ class BranchedLearner(Learner):
 
 
 def distribution_score(logits: Tensor, targets: Tensor) -> float:
-    """1 - divergence / divergence of always saying the mean target."""
-    prior = targets.mean(0).clamp(min=1e-8).log().expand_as(targets)
-    baseline = float(objectives.divergence(prior, targets))
-    return 1.0 - float(objectives.divergence(logits, targets)) / max(baseline, 1e-8)
+    """Brier skill score: 1 - squared error / that of always saying the mean; NaN as below.
+
+    Not the divergence: one overconfident prediction of an artist never heard outweighs all others.
+    """
+    error = (logits.softmax(1) - targets).square().sum()
+    return explained(error, (targets.mean(0) - targets).square().sum())
+
+
+def explained(loss: Tensor, baseline: Tensor) -> float:
+    """1 - loss / baseline; NaN where all targets are the same, so that nothing is to be told."""
+    return 1.0 - float(loss) / float(baseline) if float(baseline) > _NOTHING else math.nan
 
 
 class TaggingLearner(Learner):
@@ -145,9 +156,10 @@ class TaggingLearner(Learner):
 
     def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
         """Share of the cross-entropy of always saying the mean that is explained."""
-        mean = targets.nanmean(0).clamp(1e-6, 1.0 - 1e-6)
-        baseline = float(objectives.tagging(mean.logit().expand_as(targets), targets))
-        return 1.0 - float(objectives.tagging(predicted, targets)) / max(baseline, 1e-8)
+        # A tag that is known of no track has no mean, and does not count.
+        mean = targets.nanmean(0).nan_to_num(0.5).clamp(1e-6, 1.0 - 1e-6)
+        baseline = objectives.tagging(mean.logit().expand_as(targets), targets)
+        return explained(objectives.tagging(predicted, targets), baseline)
 
 
 class EmbeddingLearner(Learner):

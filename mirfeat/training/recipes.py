@@ -100,7 +100,8 @@ class BranchedRecipe(Recipe):
             norm.reset_running_stats()
             norm.momentum = None  # the plain average of all passes
             norm.train()
-        for part in torch.split(levels, self._PASS):
+        # Passes of equal size: each counts the same, and none has a single crop.
+        for part in torch.tensor_split(levels, -(-len(levels) // self._PASS)):
             shared = self.network.trunk(self.frontend.scale(part).transpose(2, 3))
             for branch in branches.values():
                 branch(shared)

@@ -58,14 +58,26 @@ class RunState:
         return True
 
     def attach(self, recipe: Recipe, optimisers: Mapping[str | None, Any]) -> None:
-        """Work on this network and these optimisers, and put what was loaded into them."""
+        """Work on this network and these optimisers, and put what was loaded into them.
+
+        Raises:
+            ConfigError: what was loaded is of other sources or of targets of another size.
+        """
         self._recipe, self._optimisers = recipe, optimisers
-        if self._loaded:
+        if not self._loaded:
+            return
+        try:
             recipe.learner.load_state_dict(self._loaded["learner"])
             recipe.frontend.load_state_dict(self._loaded["frontend"])
             for owner, optimiser in optimisers.items():
                 optimiser.load_state_dict(self._loaded["optimisers"][str(owner)])
-            self._loaded = {}
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ConfigError(
+                f"{self._path}: the run was begun with other tracks or labels: its network does "
+                "not fit those of today. Choose another output folder, or begin anew with "
+                "--overwrite."
+            ) from error
+        self._loaded = {}
 
     def keep_if_best(self, score: float) -> None:
         """Keep the weights if no earlier ones scored better; NaN (no validation) keeps the last."""
@@ -98,7 +110,7 @@ class RunState:
     def record(self) -> dict[str, Any]:
         """What the checkpoint says of how it was chosen."""
         score = None if math.isinf(self.best_score) else round(self.best_score, 4)
-        return {"steps": self.step, "chosen_step": self.best_step, "validation_score": score}
+        return {"steps": self.step, "best_step": self.best_step, "best_score": score}
 
 
 def _copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -19,12 +19,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mirfeat.errors import ConfigError, TrainingError, did_you_mean
-from mirfeat.files import replacing
-from mirfeat.spec import MelSpec
-from mirfeat.training import artist_groups, factors, frames
+from mirfeat.files import replacing, sha256_of
+from mirfeat.training import artist_groups, frames, word_counts
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest, read_taste
 from mirfeat.training.mel_cache import MelCache
+from mirfeat.training.plsa import fold_in, plsa
+from mirfeat.training.scalar_factors import GaussianFactors
 
 FORMAT = 1
 # Words that stand for a factor in a checkpoint's record.
@@ -82,7 +83,7 @@ def _numbers(column: str, material: Material) -> SourceTargets:
     known = material.train & ~np.isnan(values)
     if not known.any():
         return SourceTargets(material.nothing())
-    mixture = factors.GaussianFactors.fit(values[known], material.factors, seed=material.seed)
+    mixture = GaussianFactors.fit(values[known], material.factors, seed=material.seed)
     return SourceTargets(mixture.predict(values)[0])
 
 
@@ -90,20 +91,25 @@ def _words(column: str, weigh: bool, material: Material) -> SourceTargets:
     """Factors by pLSA of bags of words; ``weigh``: by TF-IDF first."""
     bags = material.manifest.bags(column)
     learnt = [bag if use else None for bag, use in zip(bags, material.train, strict=True)]
-    _, names = factors.bags_to_counts(learnt)
+    _, names = word_counts.bags_to_counts(learnt)
     if not names:
         return SourceTargets(material.nothing())
-    counts, _ = factors.bags_to_counts(bags, vocabulary=names)
+    counts, _ = word_counts.bags_to_counts(bags, vocabulary=names)
     if weigh:
-        counts = factors.tf_idf(counts, material.train)
+        counts = word_counts.tf_idf(counts, material.train)
     return _latent(counts, material, names)
 
 
 def _latent(counts: csr_matrix, material: Material, names: Sequence[str]) -> SourceTargets:
     """Factors by pLSA of a matrix of counts [n, w] with a row for each track."""
+    # Columns that no training track has would change the random start, and nothing else.
+    used = np.diff(counts[material.train].tocsc().indptr) > 0
+    if not used.any():
+        return SourceTargets(material.nothing())
+    counts, names = counts[:, used], [name for name, use in zip(names, used, strict=False) if use]
     filled = np.diff(counts.indptr) > 0
-    found = factors.plsa(counts[material.train & filled], material.factors, seed=material.seed)
-    mixtures, _ = factors.fold_in(counts, found.topics)
+    found = plsa(counts[material.train & filled], material.factors, seed=material.seed)
+    mixtures, _ = fold_in(counts, found.topics)
     return SourceTargets(mixtures, _factor_words(found.topics, names))
 
 
@@ -123,18 +129,30 @@ def _taste(material: Material) -> SourceTargets:
 def _artist(material: Material) -> SourceTargets:
     """Factors by pLSA of artists by tags: each track has the factors of its artist."""
     manifest = material.manifest
-    tracks, names = factors.bags_to_counts(manifest.bags("tags"))
+    pairs = zip(manifest.bags("tags"), _telling(material), strict=True)
+    bags = [bag if use else None for bag, use in pairs]
+    learnt_bags = [bag if use else None for bag, use in zip(bags, material.train, strict=True)]
+    _, names = word_counts.bags_to_counts(learnt_bags)
     if not names:
         return SourceTargets(material.nothing())
-    counts, artist_of = factors.artist_counts(manifest.artists(), tracks)
+    tracks, _ = word_counts.bags_to_counts(bags, vocabulary=names)
+    counts, artist_of = word_counts.artist_counts(manifest.artists(), tracks)
     learnt = np.zeros(counts.shape[0], bool)
     learnt[artist_of[material.train & (artist_of >= 0)]] = True
     learnt &= np.diff(counts.indptr) > 0
     if not learnt.any():
         return SourceTargets(material.nothing())
-    found = factors.plsa(counts[learnt], material.factors, seed=material.seed)
-    values, _ = factors.to_tracks(*factors.fold_in(counts, found.topics), artist_of)
+    found = plsa(counts[learnt], material.factors, seed=material.seed)
+    values, _ = word_counts.to_tracks(*fold_in(counts, found.topics), artist_of)
     return SourceTargets(values, _factor_words(found.topics, names))
+
+
+def _telling(material: Material) -> np.ndarray:
+    """Tracks that say what their artist is, bool [n]: of one in training, training tracks alone."""
+    artists = material.manifest.artists()
+    learnt = {artist for artist, use in zip(artists, material.train, strict=True) if use}
+    pairs = zip(artists, material.train, strict=True)
+    return np.array([use or artist not in learnt for artist, use in pairs])
 
 
 def _classes(column: str, material: Material) -> SourceTargets:
@@ -151,7 +169,7 @@ def _classes(column: str, material: Material) -> SourceTargets:
 
 def _subgenre(material: Material) -> SourceTargets:
     """Artist groups by the subgenres of their tracks (Kim 2018, section 2.1)."""
-    counts, names = factors.bags_to_counts(material.manifest.bags("subgenres"))
+    counts, names = word_counts.bags_to_counts(material.manifest.bags("subgenres"))
     if not names:
         return SourceTargets(material.nothing())
     return _groups(counts.toarray(), material)
@@ -167,6 +185,7 @@ def _frames(kind: str, material: Material) -> SourceTargets:
 
 
 def _groups(counts: np.ndarray, material: Material) -> SourceTargets:
+    counts = counts * _telling(material)[:, None]
     bags, artist_of = artist_groups.artist_bags(counts, material.manifest.artists())
     learnt = np.zeros(bags.shape[0], bool)
     learnt[artist_of[material.train & (artist_of >= 0)]] = True
@@ -175,7 +194,7 @@ def _groups(counts: np.ndarray, material: Material) -> SourceTargets:
     shares, known = artist_groups.artist_group_factors(
         bags, material.factors, material.seed, train=learnt
     )
-    return SourceTargets(factors.to_tracks(shares, known, artist_of)[0])
+    return SourceTargets(word_counts.to_tracks(shares, known, artist_of)[0])
 
 
 def _labels(column: str, dataset: str | None, material: Material) -> SourceTargets:
@@ -185,10 +204,10 @@ def _labels(column: str, dataset: str | None, material: Material) -> SourceTarge
     mine = [dataset is None or text == dataset for text in texts]
     chosen = [bag if use else None for bag, use in zip(bags, mine, strict=True)]
     learnt = [bag if use else None for bag, use in zip(chosen, material.train, strict=True)]
-    counts, names = factors.bags_to_counts(learnt)
+    counts, names = word_counts.bags_to_counts(learnt)
     if not names:
         return SourceTargets(material.nothing())
-    counts, _ = factors.bags_to_counts(chosen, vocabulary=names)
+    counts, _ = word_counts.bags_to_counts(chosen, vocabulary=names)
     values = (counts.toarray() > 0).astype(np.float32)
     values[~values.any(axis=1)] = np.nan
     return SourceTargets(values, tuple(names))
@@ -197,7 +216,8 @@ def _labels(column: str, dataset: str | None, material: Material) -> SourceTarge
 def _tags(material: Material) -> SourceTargets:
     """The most frequent tags as 0 and 1 (Choi 2017, section 2.2, takes 50).
 
-    A tag is unknown, not absent, in a data set none of whose tracks has it: nobody looked.
+    A tag is unknown, not absent, in a data set none of whose training tracks has it (none at all,
+    if it is not trained on): nobody looked.
     """
     manifest = material.manifest
     bags = manifest.bags("tags")
@@ -215,7 +235,8 @@ def _tags(material: Material) -> SourceTargets:
     datasets = np.array([text or "" for text in manifest.texts("dataset")])
     for dataset in np.unique(datasets):
         rows = datasets == dataset
-        unused = np.nan_to_num(values[rows]).sum(axis=0) == 0
+        learnt = rows & material.train
+        unused = np.nan_to_num(values[learnt if learnt.any() else rows]).sum(axis=0) == 0
         values[np.ix_(rows, unused)] = np.nan
     return SourceTargets(values, tuple(names))
 
@@ -230,6 +251,7 @@ _MAKERS: Mapping[str, Callable[[Material], SourceTargets]] = {
     "cdr_tag": partial(_words, "cdr_tags", False),
     "artist": _artist,
     "genre": partial(_classes, "genre"),
+    "instrument": partial(_classes, "instrument"),
     "subgenre": _subgenre,
     "essentia": partial(_frames, "essentia"),
     "dmfcc": partial(_frames, "dmfcc"),
@@ -257,11 +279,12 @@ def make_targets(
     train = np.zeros(len(manifest), bool)
     train[manifest.rows("train")] = True
     taste = config.manifest.parent / config.sources.taste if config.sources.taste else None
-    material = Material(manifest, train, cache, config.sources.factors, config.seed, taste)
+    seed = config.seed % 2**32  # what scikit-learn takes
+    material = Material(manifest, train, cache, config.sources.factors, seed, taste)
     makers = _makers(config, manifest)
     targets = {}
     for source, maker in makers.items():
-        target = _kept(config, manifest, cache.mel, source, partial(maker, material))
+        target = _kept(config, material, source, partial(maker, material))
         if (target.known & train).any():
             targets[source] = target
         elif config.sources.names:
@@ -301,6 +324,11 @@ def _label_sets(
     usual = "tags" if config.extractor == "hamel2013-tag" else "genre"
     datasets = manifest.texts("dataset")
     several = len({text for text in datasets if text}) > 1
+    if several and (dotted := [text for text in datasets if text and "." in text]):
+        raise TrainingError(
+            f"{manifest.path}: the data set {dotted[0]!r} has a full stop in its name, which the "
+            "name of its parameters cannot have. Rename it in the column 'dataset'."
+        )
     sets: dict[str, Callable[[Material], SourceTargets]] = {}
     for column in config.sources.names or (usual,):
         if not manifest.has(column):
@@ -319,16 +347,13 @@ def _label_sets(
 
 
 def _kept(
-    config: TrainConfig,
-    manifest: Manifest,
-    mel: MelSpec,
-    source: str,
-    make: Callable[[], SourceTargets],
+    config: TrainConfig, material: Material, source: str, make: Callable[[], SourceTargets]
 ) -> SourceTargets:
     """Targets from the cache folder, made and kept there if need be."""
-    family = config.extractor.partition("-")[0]
-    decided_by = [FORMAT, manifest.sha256, family, source, config.sources.factors, config.seed]
-    decided_by += [config.validation.share, config.sources.taste, str(mel)]
+    family, digest = config.extractor.partition("-")[0], material.manifest.sha256
+    decided_by = [FORMAT, digest, family, source, config.sources.factors, config.seed]
+    decided_by += [config.validation.share, config.sources.taste, str(material.cache.mel)]
+    decided_by += _beside_the_manifest(source, material)
     key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]
     path = config.cache / f"targets-{source.replace(':', '-').replace('/', '-')}-{key}.npz"
     if path.is_file():
@@ -338,3 +363,13 @@ def _kept(
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, values=target.values, names=np.array(target.names, dtype=str))
     return target
+
+
+def _beside_the_manifest(source: str, material: Material) -> list[str]:
+    """Hashes of what a source is made from beside the manifest."""
+    if source in ("mfcc", "dmfcc"):
+        present = [id for id in material.manifest.ids if id in material.cache]
+        return [hashlib.sha256("\n".join(present).encode()).hexdigest()]
+    if source == "taste" and material.taste is not None and material.taste.is_file():
+        return [sha256_of(material.taste)]
+    return []

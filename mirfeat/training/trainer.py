@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from mirfeat import checkpoint
-from mirfeat.errors import MissingPackageError, TrainingError
+from mirfeat.errors import ConfigError, MissingPackageError, TrainingError
 from mirfeat.training import schedule
 from mirfeat.training.augment import Augmenter
 from mirfeat.training.config import TrainConfig
@@ -35,6 +35,7 @@ from mirfeat.training.runlog import RunLog
 from mirfeat.training.state import RunState
 from mirfeat.training.targets import SourceTargets, make_targets
 from mirfeat.training.validation import Validator
+from mirfeat.training.warm_start import warm_start
 
 logger = logging.getLogger("mirfeat")
 
@@ -78,6 +79,7 @@ def train(
     """
     hardware = hardware or Hardware()
     fabric = _fabric(hardware)
+    _check_batch(config.optimiser.batch, fabric.world_size)
     run = prepare(config, hardware, fabric, progress=progress)
     log = RunLog(config.output, fabric.is_global_zero, tensorboard)
     _Training(run, fabric, hardware, log, progress).run(overwrite)
@@ -166,6 +168,22 @@ def _fabric(hardware: Hardware) -> Any:
     return fabric
 
 
+def _check_batch(batch: int, processes: int) -> None:
+    """Each process has the same share, as gradients are averaged over processes."""
+    if batch % processes or batch < 2 * processes:
+        raise ConfigError(
+            f"optimiser.batch = {batch} for {processes} processes: take a multiple of {processes} "
+            f"that is {2 * processes} or more."
+        )
+
+
+def speaks() -> bool:
+    """Whether this process is the one that reports: the first of those that train together."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
+
+
 class _StepBatches(Dataset[tuple[Tensor, Tensor, int]]):
     """Crops by number of the step."""
 
@@ -216,6 +234,8 @@ class _Training:
         resumed = self._state.load()
         if not resumed:
             recipe.prepare(self._sample())
+            if config.initial != Path():
+                warm_start(recipe, checkpoint.read(config.initial))
         recipe.frontend.to(fabric.device)
         owners: list[str | None] = [None, *self._plan.names]
         optimisers = {
@@ -291,7 +311,7 @@ class _Training:
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise TrainingError(
-                f"step {step}: the loss of {', '.join(sources)} is {float(total)}. A smaller "
+                f"step {step}: the loss of {', '.join(sources)} is {total.item()}. A smaller "
                 "optimiser.rate may help; the run goes on from its last saved step."
             )
         rate = schedule.rate(config.optimiser, step, plan.steps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mirfeat.training.crops import CropSource
+from mirfeat.training.learners import SELF
 
 if TYPE_CHECKING:
     from mirfeat.training.trainer import Run
@@ -33,25 +35,33 @@ class Validator:
 
     @torch.no_grad()
     def scores(self) -> dict[str, float]:
-        """Score of each source that some held-out track has a label for."""
+        """Score of each source that held-out tracks can tell something of."""
         learner, sources = self._run.recipe.learner, list(self._run.targets)
         if not len(self._rows):
             return {}
         learner.eval()
         parts: dict[str, list[torch.Tensor]] = {source: [] for source in sources}
-        for rows in np.array_split(self._rows, -(-len(self._rows) * self._number // _BATCH)):
+        tracks_a_pass = max(1, _BATCH // self._number)
+        for rows in np.array_split(self._rows, -(-len(self._rows) // tracks_a_pass)):
             for source, values in self._predict(rows, sources).items():
                 parts[source].append(values)
-        tracks = np.repeat(self._rows, self._number)
-        scores = {}
-        for source in sources:
-            target = self._run.targets[source]
-            known = torch.from_numpy(target.known[tracks])
-            if int(known.sum()) > 1:
-                predicted = torch.cat(parts[source])[known]
-                truth = torch.from_numpy(target.values[tracks])[known]
-                scores[source] = learner.score(source, predicted, truth)
-        return scores
+        scores = {source: self._score(source, torch.cat(parts[source])) for source in sources}
+        return {source: score for source, score in scores.items() if math.isfinite(score)}
+
+    def _score(self, source: str, predicted: torch.Tensor) -> float:
+        """Score of predictions of all crops; NaN where they tell nothing."""
+        learner, target = self._run.recipe.learner, self._run.targets[source]
+        known = torch.from_numpy(target.known[self._rows])
+        if int(known.sum()) < 2:
+            return math.nan
+        predicted = predicted.view(-1, self._number, predicted.shape[1])[known]
+        truth = torch.from_numpy(target.values[self._rows])[known]
+        if source != SELF:
+            repeated = truth.repeat_interleave(self._number, dim=0)
+            return learner.score(source, predicted.flatten(0, 1), repeated)
+        # One pair of crops a track at a time: no track meets itself as another.
+        pairs = [predicted[:, first : first + 2] for first in range(0, self._number, 2)]
+        return float(np.mean([learner.score(source, pair.flatten(0, 1), truth) for pair in pairs]))
 
     def _predict(self, rows: np.ndarray, sources: list[str]) -> dict[str, torch.Tensor]:
         run = self._run
