@@ -1,7 +1,6 @@
 """First steps: feature vectors of real music, on the screen and in a file.
 
-Runs without a network. With the authors' weights (``mirfeat download choi2017``) in the cache it
-also says what they hear.
+Runs without a network: the weights are in the package.
 """
 
 from pathlib import Path
@@ -17,9 +16,7 @@ OUTPUT = Path("demo")
 
 def main() -> None:
     np.set_printoptions(precision=3, suppress=True, threshold=8)
-    # No trained weights of the convnet are needed here: MFCCs have none, and an untrained convnet
-    # is a baseline of the paper.
-    extractor = mirfeat.load_extractor("choi2017+mfcc", checkpoint="random")
+    extractor = mirfeat.load_extractor("choi2017+mfcc")
     print(f"{extractor!r}\n")
 
     song = MUSIC / "electronic_terminal.opus"

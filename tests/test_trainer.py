@@ -19,13 +19,14 @@ import torch
 from mirfeat import checkpoint, cli, load_extractor
 from mirfeat.csvfiles import read_csv
 from mirfeat.errors import ConfigError, MissingPackageError, TrainingError
-from mirfeat.training import frames, runlog, state, trainer
+from mirfeat.training import frames, loop, runlog, state, trainer
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.crops import CropSource, crop_stream
 from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.state import RunState
-from mirfeat.training.trainer import Hardware, train
+from mirfeat.training.preparation import Hardware
+from mirfeat.training.trainer import train
 from tests.training_data import config_of, rows, write_config, write_corpus
 
 # One extractor of each family, with everything random switched on in two of them.
@@ -69,7 +70,7 @@ SAVE_ALWAYS = replace(CPU, save_seconds=-1.0)
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "_SAMPLE", 8)
+    monkeypatch.setattr(loop, "_SAMPLE", 8)
     monkeypatch.setattr(frames, "WORDS", 16)
 
 
@@ -128,14 +129,14 @@ def interrupt_at(
     monkeypatch: pytest.MonkeyPatch, step: int, error: type[BaseException] = KeyboardInterrupt
 ) -> None:
     """Have the step of this number never happen."""
-    real = trainer._Training._step
+    real = loop.Training.step
 
     def interrupted(self: Any, learner: Any, levels: Any, rows: Any, number: int) -> Any:
         if number == step:
             raise error
         return real(self, learner, levels, rows, number)
 
-    monkeypatch.setattr(trainer._Training, "_step", interrupted)
+    monkeypatch.setattr(loop.Training, "step", interrupted)
 
 
 # -- from a table of tracks to vectors ------------------------------------------------------------
@@ -267,13 +268,13 @@ import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from dataclasses import replace
-from mirfeat.training import trainer
+from mirfeat.training import loop, preparation, trainer
 from mirfeat.training.config import read_config
 from mirfeat.training.recipes import DEFAULTS
-trainer._SAMPLE = 8
+loop._SAMPLE = 8
 config = read_config(Path({str(tmp_path / "killed.toml")!r}), DEFAULTS)
 config = replace(config, manifest=Path({str(config.manifest)!r}), cache=Path({str(config.cache)!r}))
-trainer.train(config, trainer.Hardware(device="cpu", save_seconds=-1.0), progress=False)
+trainer.train(config, preparation.Hardware(device="cpu", save_seconds=-1.0), progress=False)
 """
     process = subprocess.Popen([sys.executable, "-c", script])
     saved = config.output / "state.pt"
@@ -326,7 +327,7 @@ def test_overwrite_begins_anew(quick: Quick, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_best_step_is_chosen_or_the_last(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = iter([0.1, 0.8, 0.8, 0.2, 0.3] * 2)
     monkeypatch.setattr(
-        trainer.Validator, "scores", lambda self: {"genre": next(planted), "tag": 0.0}
+        loop.Validator, "scores", lambda self: {"genre": next(planted), "tag": 0.0}
     )
     constant = {"schedule": "constant"}
     best, last = quick("best", optimiser=constant), quick("last", optimiser=constant)
@@ -351,13 +352,13 @@ def test_the_best_weights_survive_an_interruption(
     quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = {1: 0.1, 2: 0.9, 3: 0.2, 4: 0.3, 5: 0.4}
-    made: list[trainer.Validator] = []
+    made: list[loop.Validator] = []
 
-    def planted(self: trainer.Validator) -> dict[str, float]:
+    def planted(self: loop.Validator) -> dict[str, float]:
         made.append(self)
         return {"genre": scores[len(made)]}
 
-    monkeypatch.setattr(trainer.Validator, "scores", planted)
+    monkeypatch.setattr(loop.Validator, "scores", planted)
     whole = run(quick("whole"))
     made.clear()
     config = quick("parts")
@@ -437,7 +438,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_does_harm(
     quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = quick()
-    real = trainer.Augmenter.__call__
+    real = loop.Augmenter.__call__
     calls: list[int] = []
 
     def spoilt(self: Any, levels: torch.Tensor, seed: int, **options: Any) -> Any:
@@ -445,7 +446,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_does_harm(
         return real(self, levels * float("nan" if len(calls) == 3 else 1), seed, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Augmenter, "__call__", spoilt)
+        patch.setattr(loop.Augmenter, "__call__", spoilt)
         with pytest.raises(TrainingError, match=r"step 2: the loss of \w+ is nan.*optimiser\.rate"):
             run(config, SAVE_ALWAYS)
     assert run(config) == run(quick("whole"))
@@ -479,7 +480,7 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "audio" / "t03.wav").unlink()
     sections = {key: value for key, value in QUICK.items() if key != "cache"}
     config = config_of(tmp_path / "run.toml", "kim2018-mtn", **sections)
-    prepared = trainer.prepare(config, CPU, progress=False)
+    prepared = preparation.prepare(config, CPU, progress=False)
     assert [failure.id for failure in prepared.failures] == ["t00", "t03", "t05", "t11"]
     run(config)
     record = json.loads((config.output / "run.json").read_text())["training"]
@@ -519,8 +520,8 @@ import json, sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from mirfeat import cli
-from mirfeat.training import crops, trainer
-trainer._SAMPLE = 8
+from mirfeat.training import crops, loop
+loop._SAMPLE = 8
 real = crops.CropSource.draw
 def draw(self, rows, chances, size, generator, **options):
     batch = real(self, rows, chances, size, generator, **options)

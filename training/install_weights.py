@@ -5,8 +5,8 @@ Usage::
     python training/install_weights.py RUNS RESULTS.json
 
 RUNS has ``<extractor>/<extractor>.safetensors`` of ``mirfeat train``; RESULTS.json is what
-``python -m benchmarks.open_weights`` wrote. The checkpoints go to ``mirfeat/weights`` and a table of
-them to stdout, for docs/open_weights.md.
+``python -m benchmarks.open_weights`` wrote. The checkpoints go to ``mirfeat/weights``, and a table
+of them to stdout, for docs/open_weights.md.
 """
 
 from __future__ import annotations

@@ -38,13 +38,14 @@ def _manifest(arguments: argparse.Namespace) -> Outcome:
     rows, failures = write_from_folder(
         arguments.music, arguments.output, bpm=arguments.bpm, workers=arguments.workers
     )
-    record = {"tracks": len(rows), "failures": [failure._asdict() for failure in failures]}
+    failed = [{"path": str(failure.path), "message": failure.message} for failure in failures]
+    record = {"tracks": len(rows), "failures": failed}
     notes = (*(f"failed: {f.message}" for f in failures), f"{len(rows)} tracks")
     return Outcome(record, str(arguments.output), notes, len(failures))
 
 
 def _cache(arguments: argparse.Namespace) -> Outcome:
-    from mirfeat.training.trainer import fill_cache
+    from mirfeat.training.preparation import fill_cache
 
     config = _config(arguments)
     part, parts = _part(arguments.part)
@@ -77,7 +78,8 @@ def _targets(arguments: argparse.Namespace) -> Outcome:
 
 
 def _train(arguments: argparse.Namespace) -> Outcome:
-    from mirfeat.training.trainer import Hardware, speaks, train
+    from mirfeat.training.preparation import Hardware
+    from mirfeat.training.trainer import speaks, train
 
     hardware = Hardware(
         device=arguments.device,

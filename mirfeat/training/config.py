@@ -1,8 +1,8 @@
 """What a training run does: a TOML file as frozen records; a wrong key or type is an error.
 
 A configuration decides the result, whatever it runs on: device, number of processes and precision
-are arguments of the run (:class:`~mirfeat.training.trainer.Hardware`), and ``batch`` counts over
-all processes. Where the file is silent, the paper's values hold (``recipes.DEFAULTS``).
+are arguments of the run (:class:`mirfeat.training.preparation.Hardware`), and ``batch`` counts
+over all processes. Where the file is silent, the paper's values hold (``recipes.DEFAULTS``).
 """
 
 from __future__ import annotations

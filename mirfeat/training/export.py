@@ -16,7 +16,7 @@ from mirfeat.checkpoint import Weights, digest
 from mirfeat.files import replacing
 
 if TYPE_CHECKING:
-    from mirfeat.training.trainer import Run
+    from mirfeat.training.preparation import Run
 
 
 def as_checkpoint(weights: Weights, run: Run, progress: Mapping[str, Any]) -> Weights:

@@ -32,11 +32,14 @@ def word_counts(
     """How often each word of a dictionary occurs in each track, float32 [n, words].
 
     ``kind``: mfcc, dmfcc (differences from frame to frame) or essentia. The dictionary is found on
-    the tracks that ``train`` [n] chooses. Rows of tracks without audio are zero.
+    the tracks that ``train`` [n] chooses. Rows of tracks without audio are zero, and so are all if
+    none of ``train`` has audio.
     """
     if kind == "essentia":
         return _essentia(files, train, seed)
     present = [row for row, id in enumerate(ids) if id in cache]
+    if not train[present].any():
+        return np.zeros((len(ids), 1), np.float32)
     learnt = (row for row in present if train[row])
     dictionary = Dictionary.fit(_batches(kind, ids, learnt, cache), WORDS, seed)
     counts = np.zeros((len(ids), len(dictionary.centres)), np.float32)

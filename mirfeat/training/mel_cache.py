@@ -34,7 +34,7 @@ from mirfeat.spec import MelSpec
 logger = logging.getLogger("mirfeat")
 
 FORMAT = 1
-HEADER = ("id", "first_frame", "frames", "seconds")
+HEADER = ("id", "first_frame", "frames", "seconds", "origin")
 # Large enough that a million clips are a few thousand files, small enough to lose little by a kill.
 SHARD_BYTES = 1 << 28
 
@@ -60,6 +60,7 @@ class _Place:
     first_frame: int
     frames: int
     seconds: float
+    origin: str
 
 
 class MelCache:
@@ -71,16 +72,23 @@ class MelCache:
         self._places: dict[str, _Place] = {}
         self._shards: list[np.ndarray] = []
         shape = (-1, mel.channels, mel.n_mels)
-        for table in sorted(self.folder.glob("shard-*.csv")):
+        tables = self.folder.glob("shard-*.csv")
+        # The youngest last: it has the tracks that were taken in anew.
+        for table in sorted(tables, key=lambda path: (path.stat().st_mtime_ns, path.name)):
             values = np.memmap(table.with_suffix(".f16"), np.float16, "r").reshape(shape)
-            for name, first, frames, seconds in read_csv(table, HEADER):
-                place = _Place(len(self._shards), int(first), int(frames), float(seconds))
-                self._places[name] = place
+            for name, first, frames, seconds, origin in read_csv(table, HEADER):
+                shard = len(self._shards)
+                self._places[name] = _Place(shard, int(first), int(frames), float(seconds), origin)
             self._shards.append(values)
 
     def __contains__(self, id: object) -> bool:
         """Whether a track is there."""
         return id in self._places
+
+    def is_current(self, track: Track) -> bool:
+        """Whether a track is there as its file and its limit are now."""
+        place = self._places.get(track.id)
+        return place is not None and origin_of(track) in ("", place.origin)
 
     def frames(self, id: str) -> int:
         """Number of frames T of a track."""
@@ -94,6 +102,16 @@ class MelCache:
         """A track's levels, float16 [T, C, F], without reading them yet."""
         place = self._places[id]
         return self._shards[place.shard][place.first_frame : place.first_frame + place.frames]
+
+
+def origin_of(track: Track) -> str:
+    """What levels depend on besides the front end; empty where the file is not at hand."""
+    try:
+        size = track.file.stat().st_size
+    except OSError:
+        return ""
+    limit = "all" if track.max_seconds is None else f"{track.max_seconds:g} s"
+    return f"{size} bytes, {limit}"
 
 
 def folder_of(folder: Path, mel: MelSpec) -> Path:
@@ -114,12 +132,14 @@ def build(
     parts: int = 1,
     progress: bool | None = None,
 ) -> list[Failure]:
-    """Take in every ``parts``-th track from ``part`` that is not there; those that failed.
+    """Take in every ``parts``-th track from ``part`` that is not there, or has changed.
+
+    Returns: those that failed.
 
     Memory: one shard, and two tracks a worker (an hour of stereo at 22 kHz is 160 MB).
     """
     cache = MelCache(folder, mel)
-    waiting = [track for track in tracks[part - 1 :: parts] if track.id not in cache]
+    waiting = [track for track in tracks[part - 1 :: parts] if not cache.is_current(track)]
     failures: list[Failure] = []
     if not waiting:
         return failures
@@ -134,7 +154,7 @@ def build(
                 failures.append(Failure(track.id, str(result)))
                 continue
             levels, seconds = result
-            shard.add(track.id, levels, seconds)
+            shard.add(track, levels, seconds)
     shard.commit()
     return failures
 
@@ -264,13 +284,14 @@ class _Shard:
     def __init__(self, folder: Path, name: str, mel: MelSpec) -> None:
         self._folder, self._name = folder, name
         self._bytes_per_frame = 2 * mel.channels * mel.n_mels
-        self._rows: list[tuple[str, int, int, float]] = []
+        self._rows: list[tuple[str, int, int, float, str]] = []
         self._levels: list[np.ndarray] = []
         self._frames = 0
 
-    def add(self, id: str, levels: np.ndarray, seconds: float) -> None:
+    def add(self, track: Track, levels: np.ndarray, seconds: float) -> None:
         """Take a track; a full shard is written."""
-        self._rows.append((id, self._frames, len(levels), round(seconds, 3)))
+        row = (track.id, self._frames, len(levels), round(seconds, 3), origin_of(track))
+        self._rows.append(row)
         self._levels.append(levels)
         self._frames += len(levels)
         if self._frames * self._bytes_per_frame >= SHARD_BYTES:

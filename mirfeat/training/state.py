@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,8 +24,8 @@ class RunState:
         self._path, self._identity = config.output / FILE, config.identity
         self._loaded: dict[str, Any] = {}
         self._best: dict[str, Any] = {}
-        self.step, self.best_step, self.best_score = 0, 0, -math.inf
-        self.finished = False
+        self.step, self.last_score = 0, math.nan
+        self.best_step, self.best_score = 0, -math.inf
 
     def remove(self) -> None:
         """Forget an earlier run."""
@@ -53,7 +53,7 @@ class RunState:
                 "folder, or begin anew with --overwrite."
             )
         self._loaded, self._best = record, record["best"]
-        self.step, self.finished = record["step"], record["finished"]
+        self.step, self.last_score = record["step"], record["last_score"]
         self.best_step, self.best_score = record["best_step"], record["best_score"]
         return True
 
@@ -81,6 +81,7 @@ class RunState:
 
     def keep_if_best(self, score: float) -> None:
         """Keep the weights if no earlier ones scored better; NaN (no validation) keeps the last."""
+        self.last_score = score
         if math.isnan(score) or score >= self.best_score:
             self.best_step = self.step
             self.best_score = self.best_score if math.isnan(score) else score
@@ -96,7 +97,7 @@ class RunState:
         record = {
             "identity": self._identity,
             "step": self.step,
-            "finished": self.finished,
+            "last_score": self.last_score,
             "best": self._best,
             "best_step": self.best_step,
             "best_score": self.best_score,
@@ -107,10 +108,15 @@ class RunState:
         with replacing(self._path) as temporary:
             torch.save(record, temporary)
 
-    def record(self) -> dict[str, Any]:
+    def record(self, choose: Literal["best", "last"]) -> dict[str, Any]:
         """What the checkpoint says of how it was chosen."""
-        score = None if math.isinf(self.best_score) else round(self.best_score, 4)
-        return {"steps": self.step, "best_step": self.best_step, "best_score": score}
+        best = choose == "best"
+        score = self.best_score if best else self.last_score
+        return {
+            "steps": self.step,
+            "chosen_step": self.best_step if best else self.step,
+            "validation_score": round(score, 4) if math.isfinite(score) else None,
+        }
 
 
 def _copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

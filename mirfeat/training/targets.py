@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mirfeat.errors import ConfigError, TrainingError, did_you_mean
+from mirfeat.errors import ConfigError, MissingPackageError, TrainingError, did_you_mean
 from mirfeat.files import replacing, sha256_of
 from mirfeat.training import artist_groups, frames, word_counts
 from mirfeat.training.config import TrainConfig
@@ -26,6 +27,8 @@ from mirfeat.training.manifest import Manifest, read_taste
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.plsa import fold_in, plsa
 from mirfeat.training.scalar_factors import GaussianFactors
+
+logger = logging.getLogger("mirfeat")
 
 FORMAT = 1
 # Words that stand for a factor in a checkpoint's record.
@@ -275,6 +278,7 @@ def make_targets(
     Raises:
         ConfigError: a source that is not known.
         TrainingError: a source that was named has no labels, or none has.
+        MissingPackageError: a source that was named needs a package; others are left out.
     """
     train = np.zeros(len(manifest), bool)
     train[manifest.rows("train")] = True
@@ -284,7 +288,13 @@ def make_targets(
     makers = _makers(config, manifest)
     targets = {}
     for source, maker in makers.items():
-        target = _kept(config, material, source, partial(maker, material))
+        try:
+            target = _kept(config, material, source, partial(maker, material))
+        except MissingPackageError as error:
+            if config.sources.names:
+                raise
+            logger.warning("left out: the source %r: %s", source, error)
+            continue
         if (target.known & train).any():
             targets[source] = target
         elif config.sources.names:
@@ -309,7 +319,9 @@ def _makers(
         return {"tag": _tags}
     if family == "hamel2013":
         return _label_sets(config, manifest)
-    names = config.sources.names or _USUAL.get(family, ())
+    if family not in _USUAL:
+        raise ConfigError(f"{config.extractor} is not trained: it has no weights.")
+    names = config.sources.names or _USUAL[family]
     for name in names:
         if name not in _MAKERS:
             guess = did_you_mean(name, _MAKERS)

@@ -12,7 +12,7 @@ from mirfeat.training.crops import CropSource
 from mirfeat.training.learners import SELF
 
 if TYPE_CHECKING:
-    from mirfeat.training.trainer import Run
+    from mirfeat.training.preparation import Run
 
 # More tracks than this are sampled: a validation should cost less than the steps between two.
 _MOST_TRACKS = 400

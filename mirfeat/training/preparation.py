@@ -1,0 +1,92 @@
+"""What a run needs before its first step: tracks, their spectrograms, targets, a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mirfeat.errors import TrainingError
+from mirfeat.registry import get_spec
+from mirfeat.training.config import TrainConfig
+from mirfeat.training.manifest import Manifest, read_manifest
+from mirfeat.training.mel_cache import Failure, MelCache, Track, build
+from mirfeat.training.recipes import Recipe, make_recipe
+from mirfeat.training.targets import SourceTargets, make_targets
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run happens; the configuration says what.
+
+    ``device``: auto, cpu or cuda; ``devices`` processes on each of ``nodes`` machines;
+    ``precision``: Fabric's, for example ``bf16-mixed``; ``workers``: processes that read crops
+    ahead (0: the training process itself), and threads that fill the cache.
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    precision: str = "32-true"
+    workers: int = 0
+    save_seconds: float = 120.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run before its first step."""
+
+    config: TrainConfig
+    manifest: Manifest
+    cache: MelCache
+    targets: dict[str, SourceTargets]
+    recipe: Recipe
+    failures: Sequence[Failure] = ()
+
+
+def prepare(
+    config: TrainConfig, hardware: Hardware, fabric: Any = None, *, progress: bool | None = None
+) -> Run:
+    """Read the manifest, fill the cache, make targets and the untrained network.
+
+    Raises: as :func:`mirfeat.training.trainer.train`.
+    """
+    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    mel, failures = get_spec(config.extractor).mel, []
+    first = fabric is None or fabric.is_global_zero
+    if first:
+        failures = fill_cache(config, manifest, max(1, hardware.workers), progress=progress)
+        make_targets(config, manifest, MelCache(config.cache, mel))
+    if fabric is not None:
+        fabric.barrier()
+    cache = MelCache(config.cache, mel)
+    if not any(id in cache for id in manifest.ids):
+        raise TrainingError(f"{config.manifest}: not one of {len(manifest)} files could be read.")
+    targets = make_targets(config, manifest, cache)
+    return Run(config, manifest, cache, targets, make_recipe(config, targets), failures)
+
+
+def fill_cache(
+    config: TrainConfig,
+    manifest: Manifest,
+    workers: int,
+    *,
+    part: int = 1,
+    parts: int = 1,
+    progress: bool | None = None,
+) -> list[Failure]:
+    """Put the mel spectrograms of all tracks but those of the split "test" into the cache."""
+    limits = manifest.numbers("seconds")
+    tracks = [
+        Track(id, file, None if np.isnan(limit) else float(limit))
+        for id, file, limit, split in zip(
+            manifest.ids, manifest.files, limits, manifest.split, strict=True
+        )
+        if split != "test"
+    ]
+    mel = get_spec(config.extractor).mel
+    return build(
+        tracks, config.cache, mel, workers=workers, part=part, parts=parts, progress=progress
+    )
