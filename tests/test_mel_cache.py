@@ -92,6 +92,18 @@ def test_crops_of_the_extractors_are_their_segments(name: str, tmp_path: Path) -
     torch.testing.assert_close(trained[..., inner], image[..., inner], atol=0.04, rtol=0)
 
 
+def test_a_scale_is_fitted_band_by_band_and_leaves_a_still_band() -> None:
+    images = torch.randn(6, 2, 20, 30, generator=torch.Generator().manual_seed(0)) * 7 - 40
+    images[:, :, 3] = -100.0
+    standardise = Standardise(20)
+    standardise.fit(images)
+    scaled = standardise(images).transpose(0, 2).flatten(1)
+    torch.testing.assert_close(scaled.mean(1), torch.zeros(20), atol=1e-3, rtol=0)
+    others = [band for band in range(20) if band != 3]
+    torch.testing.assert_close(scaled[others].std(1), torch.ones(19), atol=1e-3, rtol=0)
+    assert not scaled[3].any()
+
+
 def test_seconds_and_names(tmp_path: Path) -> None:
     tracks = tracks_of(tmp_path / "audio")
     cache = filled(tmp_path / "cache", tracks)

@@ -42,7 +42,8 @@ def test_the_least_that_a_file_says(tmp_path: Path) -> None:
 
 def test_every_key_reaches_its_field(tmp_path: Path) -> None:
     text = LEAST + (
-        'cache = "mel"\nseed = 7\nlicence = "CC0-1.0"\ntraining_data = "ours"\n'
+        'cache = "mel"\ninitial = "old.safetensors"\nseed = 7\n'
+        'licence = "CC0-1.0"\ntraining_data = "ours"\n'
         '[sources]\nnames = ["self", "tag"]\nfactors = 20\norder = "alternate"\nintersect = true\n'
         'pairs = "all"\nbalance = 0.5\ntaste = "taste.csv"\n'
         '[optimiser]\nname = "sgd"\nrate = 0.1\nweight_decay = 0.01\nbatch = 8\nepochs = 2.5\n'
@@ -56,6 +57,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         tmp_path / "tracks.csv",
         tmp_path / "run",
         tmp_path / "mel",
+        tmp_path / "old.safetensors",
         7,
         "CC0-1.0",
         "ours",

@@ -19,13 +19,13 @@ import torch
 from mirfeat import checkpoint, cli, load_extractor
 from mirfeat.csvfiles import read_csv
 from mirfeat.errors import ConfigError, MissingPackageError, TrainingError
-from mirfeat.training import frames, loop, runlog, state, trainer
+from mirfeat.training import frames, loop, preparation, runlog, state, trainer
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.crops import CropSource, crop_stream
 from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache
-from mirfeat.training.state import RunState
 from mirfeat.training.preparation import Hardware
+from mirfeat.training.state import RunState
 from mirfeat.training.trainer import train
 from tests.training_data import config_of, rows, write_config, write_corpus
 
@@ -156,6 +156,9 @@ def test_function_and_command_train_the_same_checkpoint_that_gives_vectors(
     assert contents(said) == contents(path)
     with load_extractor(name, checkpoint=str(path)) as extractor:
         vectors = [extractor.extract(corpus / "audio" / f"t{i:02d}.wav") for i in (0, 4)]
+        if name == "choi2017":  # as many tags as there were, by the names they had
+            tags = extractor.tags(corpus / "audio" / "t00.wav", top=9)
+            assert {tag.name for tag in tags} == {"calm", "high", "loud", "low"}
     assert all(np.isfinite(vector).all() and vector.any() for vector in vectors)
     assert not np.allclose(*vectors)
 
@@ -326,9 +329,7 @@ def test_overwrite_begins_anew(quick: Quick, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_best_step_is_chosen_or_the_last(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = iter([0.1, 0.8, 0.8, 0.2, 0.3] * 2)
-    monkeypatch.setattr(
-        loop.Validator, "scores", lambda self: {"genre": next(planted), "tag": 0.0}
-    )
+    monkeypatch.setattr(loop.Validator, "scores", lambda self: {"genre": next(planted), "tag": 0.0})
     constant = {"schedule": "constant"}
     best, last = quick("best", optimiser=constant), quick("last", optimiser=constant)
     last = replace(last, validation=replace(last.validation, choose="last"))

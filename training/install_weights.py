@@ -29,8 +29,8 @@ MOST_BYTES = 40_000_000
 
 def metrics_of(extractor: str, results: Mapping[str, Any]) -> dict[str, Any]:
     """What was measured of a checkpoint: score by name, rounded."""
-    scores = results.get("scores", {}).get(f"{extractor} open", {})
-    return {name: round(score["value"], 4) for name, score in scores.items()}
+    scores = results["features"].get(f"{extractor}/open", {}).get("scores", {})
+    return {name: round(score["score"], 3) for name, score in scores.items()}
 
 
 def install(source: Path, results: Mapping[str, Any]) -> str:

@@ -122,7 +122,7 @@ def midi_bytes(score: Score) -> bytes:
         MissingPackageError: mido is not installed.
     """
     try:
-        import mido  # type: ignore[import-untyped]
+        import mido
     except ImportError as error:
         raise MissingPackageError("MIDI files need mido: pip install 'mirfeat[train]'") from error
     end = round(score.seconds * score.bpm / 60 * TICKS)
