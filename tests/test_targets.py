@@ -13,9 +13,10 @@ from mirfeat.errors import ConfigError, ManifestError, MissingPackageError, Trai
 from mirfeat.registry import get_spec
 from mirfeat.training import frames, targets
 from mirfeat.training.config import Sources, TrainConfig
+from mirfeat.training.label_sources import Material, SourceTargets
 from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache, Track, build
-from mirfeat.training.targets import SourceTargets, make_targets
+from mirfeat.training.targets import make_targets
 from tests.training_data import rows, write_corpus
 
 MEL = get_spec("kim2018-stn").mel
@@ -358,15 +359,15 @@ def count_made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def noted(source: str) -> Callable[..., SourceTargets]:
-        real = targets._MAKERS[source]
+        real = targets.MAKERS[source]
 
-        def call(material: targets.Material) -> SourceTargets:
+        def call(material: Material) -> SourceTargets:
             made.append(source)
             return real(material)
 
         return call
 
-    monkeypatch.setattr(targets, "_MAKERS", {name: noted(name) for name in targets._MAKERS})
+    monkeypatch.setattr(targets, "MAKERS", {name: noted(name) for name in targets.MAKERS})
     return made
 
 

@@ -10,8 +10,8 @@ import torch
 from mirfeat.checkpoint import Weights
 from mirfeat.errors import ConfigError
 from mirfeat.training.config import TrainConfig
+from mirfeat.training.label_sources import SourceTargets
 from mirfeat.training.recipes import Recipe, make_recipe
-from mirfeat.training.targets import SourceTargets
 from mirfeat.training.warm_start import warm_start
 
 

@@ -25,6 +25,7 @@ from mirfeat.registry import get_spec
 from mirfeat.spec import ExtractorSpec
 from mirfeat.training import objectives
 from mirfeat.training.config import Defaults, TrainConfig
+from mirfeat.training.label_sources import SourceTargets
 from mirfeat.training.learners import (
     SELF,
     BranchedLearner,
@@ -32,7 +33,6 @@ from mirfeat.training.learners import (
     Learner,
     TaggingLearner,
 )
-from mirfeat.training.targets import SourceTargets
 
 _KIM2018: Mapping[str, Mapping[str, Any]] = {
     "sources": {"factors": 40},
