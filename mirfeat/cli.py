@@ -161,7 +161,7 @@ def _extract(arguments: argparse.Namespace) -> int:
 
 
 def _summarise(report: Any, folder: Path, quiet: bool) -> None:
-    from mirfeat.runs import duration
+    from mirfeat.progress import duration
 
     for failure in report.failures[:_SHOWN_FAILURES]:
         known = failure.id in failure.error

@@ -7,7 +7,7 @@ stays of a clip are its moments, and its rows where they are wanted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,10 +53,7 @@ class PartRows:
         self.moments.add(mean, variance, segment.weight)
         self.count += 1
         if self.keep:
-            # Without its audio: an hour of rows is small, an hour of audio (or of views that keep
-            # it alive) is not.
-            bare = replace(segment, audio=np.empty((len(segment.audio), 0), np.float32))
-            self.rows.append((mean.copy(), variance.copy(), bare))
+            self.rows.append((mean.copy(), variance.copy(), segment))
 
 
 @dataclass(eq=False)

@@ -21,10 +21,11 @@ from mirfeat.audio import Audio, AudioLike, PathLike
 from mirfeat.clips import Part, embedding_arrays, new_clip, vector_of
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.features import Embedding, FeatureTable, Result, RunReport
+from mirfeat.filling import Destination
 from mirfeat.labels import LabelSpace, Neighbour
-from mirfeat.pipeline import OnError, run_one
+from mirfeat.pipeline import run_one
 from mirfeat.predictions import Tag
-from mirfeat.runs import Item, Run
+from mirfeat.runs import Item, OnError, Run
 from mirfeat.shards import Format
 from mirfeat.sharing import Metrics
 from mirfeat.spec import ExtractorSpec, Provenance
@@ -138,14 +139,15 @@ class Extractor:
         self,
         items: Iterable[Item],
         *,
-        on_error: OnError = "record",
+        on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
     ) -> Iterator[Result]:
         """One :class:`Result` for each item, in input order, decoding ahead in ``workers`` threads.
 
         An item is a path, an ``Audio``, ``(array, sample_rate)`` or ``(id, any of these)``. With
-        ``on_error="record"`` a bad one gives a failed result, with ``"raise"`` it ends the run.
+        ``on_error="skip"`` a bad one gives a failed result without a vector, with ``"nan"`` one
+        with a vector of NaN; ``"raise"`` ends the run there.
         ``progress`` shows a bar on stderr; by default only on a terminal.
 
         Raises:
@@ -158,11 +160,13 @@ class Extractor:
         paths: Iterable[PathLike],
         *,
         root: PathLike | None = None,
-        on_error: OnError = "record",
+        on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
     ) -> FeatureTable:
         """Vectors of many files as one table; failures are listed in it.
+
+        With ``on_error="nan"`` they have rows of NaN too, so that row i belongs to path i.
 
         ``root`` is what ids are relative to; by default the common folder of all paths.
         """
@@ -178,7 +182,7 @@ class Extractor:
         root: PathLike | None = None,
         resume: bool = True,
         overwrite: bool = False,
-        on_error: OnError = "record",
+        on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
     ) -> RunReport:
@@ -189,9 +193,7 @@ class Extractor:
         if embed:
             self._only("embedding")
         run = self._run(on_error, workers, progress)
-        return run.to_store(
-            Path(store), paths, root, format=format, embed=embed, resume=resume, overwrite=overwrite
-        )
+        return run.to_store(Destination(Path(store), format, embed, root, resume, overwrite), paths)
 
     def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:
         """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again."""

@@ -230,6 +230,8 @@ class RunReport:
     """Outcome of a run over many files; seconds of audio and of the clock.
 
     ``notes`` counts what :attr:`Result.notes` said, by kind: ``{"silent": 2, "tiled": 5}``.
+    ``profile`` says where the time went, in seconds: ``decode`` (with resampling, summed over
+    threads), ``wait`` (of the network for decoders), ``network`` and ``write``.
     """
 
     done: int
@@ -239,3 +241,4 @@ class RunReport:
     wall_seconds: float
     failures: tuple[Failure, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
+    profile: Mapping[str, float] = field(default_factory=dict)

@@ -121,7 +121,7 @@ def _add_extract(command: Any) -> None:
     command.add_argument("--no-recursive", action="store_true", help="folders: top level only")
     command.add_argument("--overwrite", action="store_true", help="discard features in DIR")
     command.add_argument(
-        "--on-error", choices=("record", "raise"), default="record", help="raise: stop at the first"
+        "--on-error", choices=("skip", "raise"), default="skip", help="raise: stop at the first"
     )
     command.add_argument("--workers", type=_positive, metavar="N", help="decoding threads")
     vector = command.add_argument_group("the vector")

@@ -8,38 +8,40 @@ segments, a bounded queue, one batch.
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
 from mirfeat.clips import Clip, Part, clip_segments
 from mirfeat.errors import MirfeatError
+from mirfeat.forward import Forward, lane_to
+from mirfeat.progress import Profile
 from mirfeat.segments import Segment
 
-logger = logging.getLogger("mirfeat")
-
-# A decoder may start a clip only when it is this close to the oldest unfinished one.
+# A decoder may start a clip only when it is this close to the oldest unfinished one, or two
+# batches, which clips of one segment could not fill otherwise.
 MAX_AHEAD = 64
-OnError = Literal["record", "raise"]
 
 
 class Batcher:
     """Gathers segments of equal length into batches and hands rows back to their clips."""
 
-    def __init__(self, parts: list[Part]) -> None:
-        """Batches for each of ``parts``."""
-        self._parts = parts
-        self._sizes = [part.batch_size for part in parts]
+    def __init__(self, parts: list[Part], profile: Profile | None = None) -> None:
+        """Batches for each of ``parts``; ``profile`` counts the time of their networks."""
+        self._parts, self._profile = parts, profile or Profile()
         self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in parts]
+        self._forward: list[Forward[tuple[Clip, Segment]]] = [
+            Forward(part.spec.name, lane_to(part.device, part.run), part.batch_size)
+            for part in parts
+        ]
 
     def add(self, clip: Clip, index: int, segment: Segment) -> None:
         """Take a segment for the part with this index; run the batch when it is full."""
@@ -48,43 +50,32 @@ class Batcher:
             self._run(index)
         clip.pending += 1
         self._waiting[index].append((clip, segment))
-        if len(self._waiting[index]) >= self._sizes[index]:
+        if len(self._waiting[index]) >= self._forward[index].batch_size:
             self._run(index)
 
     def flush(self) -> None:
-        """Run what is waiting."""
-        for index in range(len(self._parts)):
+        """Run what is waiting, and wait for it."""
+        for index, forward in enumerate(self._forward):
             self._run(index)
+            with self._profile.spent("network"):
+                self._give(index, forward.drain())
 
     def _run(self, index: int) -> None:
         waiting, self._waiting[index] = self._waiting[index], []
-        if not waiting:
-            return
-        means, variances = self._rows(index, np.stack([segment.audio for _, segment in waiting]))
-        for row, (clip, segment) in enumerate(waiting):
-            clip.parts[index].add(means[row], variances[row], segment)
-            clip.pending -= 1
+        with self._profile.spent("network"):
+            segments = [segment.audio for _, segment in waiting]
+            owners = [(clip, segment.without_audio()) for clip, segment in waiting]
+            del waiting
+            self._give(index, self._forward[index].push(segments, owners))
 
-    def _rows(self, index: int, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances [B, D] of segments [B, C, N]; fewer at a time if memory runs out."""
-        part, means, variances = self._parts[index], [], []
-        while len(batch):
-            some = batch[: self._sizes[index]]
-            try:
-                with torch.inference_mode():
-                    mean, variance = part.run(torch.from_numpy(some).to(part.device))
-                means.append(mean.cpu().numpy())
-                variances.append(variance.cpu().numpy())
-                batch = batch[len(some) :]
-            except torch.cuda.OutOfMemoryError:
-                if len(some) == 1:
-                    raise
-                self._sizes[index] = -(-len(some) // 2)
-                logger.warning(
-                    "%s: %d segments do not fit into the memory of %s; going on with %d at a time",
-                    *(part.spec.name, len(some), part.device, self._sizes[index]),
-                )
-        return np.concatenate(means), np.concatenate(variances)
+    def _give(
+        self,
+        index: int,
+        rows: Iterator[tuple[tuple[Clip, Segment], np.ndarray, np.ndarray]],
+    ) -> None:
+        for (clip, segment), mean, variance in rows:
+            clip.parts[index].add(mean, variance, segment)
+            clip.pending -= 1
 
 
 def run_one(clip: Clip, parts: list[Part], max_seconds: float | None) -> Clip:
@@ -105,12 +96,16 @@ def default_workers(device: torch.device) -> int:
 
 
 def run_many(
-    clips: Iterable[Clip], parts: list[Part], max_seconds: float | None, workers: int
+    clips: Iterable[Clip],
+    parts: list[Part],
+    max_seconds: float | None,
+    workers: int,
+    profile: Profile | None = None,
 ) -> Generator[Clip, None, None]:
     """Take clips through the pipeline, decoding ahead in threads; yield them in input order.
 
     An error that belongs to a clip is left in it; any other one is a bug and stops the run.
-    Closing the generator ends its threads.
+    Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
     messages: queue.Queue[_Message] = queue.Queue(
         maxsize=2 * max(part.batch_size for part in parts)
@@ -118,7 +113,8 @@ def run_many(
     stop = threading.Event()
     with ThreadPoolExecutor(workers, thread_name_prefix="mirfeat-decode") as decoders:
         try:
-            yield from _drive(iter(clips), parts, max_seconds, decoders, messages, stop)
+            line = _Line(parts, max_seconds, messages, stop, profile or Profile())
+            yield from _drive(iter(clips), line, decoders)
         finally:
             stop.set()
             decoders.shutdown(wait=True, cancel_futures=True)
@@ -134,25 +130,45 @@ class _Message:
     error: BaseException | None = None
 
 
-def _drive(
-    clips: Iterator[Clip],
-    parts: list[Part],
-    max_seconds: float | None,
-    decoders: ThreadPoolExecutor,
-    messages: queue.Queue[_Message],
-    stop: threading.Event,
-) -> Iterator[Clip]:
-    batcher, unfinished, decoding = Batcher(parts), deque[Clip](), 0
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """What the driver and its decoders share."""
+
+    parts: list[Part]
+    max_seconds: float | None
+    messages: queue.Queue[_Message]
+    stop: threading.Event
+    profile: Profile
+
+    def put(self, message: _Message) -> bool:
+        """Put, unless the run is over; a blocked put must notice that too."""
+        while not self.stop.is_set():
+            try:
+                self.messages.put(message, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def get(self) -> _Message:
+        """Next message, waited for."""
+        with self.profile.spent("wait"):
+            return self.messages.get()
+
+
+def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> Iterator[Clip]:
+    batcher, unfinished, decoding = Batcher(line.parts, line.profile), deque[Clip](), 0
+    ahead = max(MAX_AHEAD, 2 * max(part.batch_size for part in line.parts))
     exhausted = False
     while True:
-        while not exhausted and len(unfinished) < MAX_AHEAD:
+        while not exhausted and len(unfinished) < ahead:
             clip = next(clips, None)
             if clip is None:
                 exhausted = True
                 break
             unfinished.append(clip)
             if not clip.finished:  # its source may have been bad from the start
-                decoders.submit(_decode, clip, parts, max_seconds, messages, stop)
+                decoders.submit(_decode, clip, line)
                 decoding += 1
         if not unfinished:
             return
@@ -160,7 +176,7 @@ def _drive(
             # Nobody will fill the last batches any more, or not before the oldest clip is out.
             batcher.flush()
         else:
-            message = messages.get()
+            message = line.get()
             if message.segment is not None:
                 batcher.add(message.clip, message.index, message.segment)
             else:
@@ -179,30 +195,17 @@ def _end(message: _Message) -> None:
     message.clip.decoded = True
 
 
-def _decode(
-    clip: Clip,
-    parts: list[Part],
-    max_seconds: float | None,
-    messages: queue.Queue[_Message],
-    stop: threading.Event,
-) -> None:
+def _decode(clip: Clip, line: _Line) -> None:
     """Body of a decoding thread for one clip."""
     error: BaseException | None = None
+    started, blocked = time.monotonic(), 0.0
     try:
-        for index, segment in clip_segments(clip, parts, max_seconds):
-            if not _put(messages, _Message(clip, index, segment), stop):
+        for index, segment in clip_segments(clip, line.parts, line.max_seconds):
+            full = time.monotonic()
+            if not line.put(_Message(clip, index, segment)):
                 return
+            blocked += time.monotonic() - full
     except BaseException as caught:
         error = caught
-    _put(messages, _Message(clip, error=error), stop)
-
-
-def _put(messages: queue.Queue[_Message], message: _Message, stop: threading.Event) -> bool:
-    """Put, unless the run is over; a blocked put must notice that too."""
-    while not stop.is_set():
-        try:
-            messages.put(message, timeout=0.1)
-        except queue.Full:
-            continue
-        return True
-    return False
+    line.profile.add("decode", time.monotonic() - started - blocked)
+    line.put(_Message(clip, error=error))

@@ -7,7 +7,7 @@ uncovered, one more segment ends at the end of the clip and weighs what it adds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,10 @@ class Segment:
     start: int
     end: int
     weight: float
+
+    def without_audio(self) -> Segment:
+        """The same of no samples: audio need not be kept until its row is there."""
+        return replace(self, audio=np.empty((len(self.audio), 0), np.float32))
 
 
 class Segmenter:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
-from mirfeat.errors import ExtractionError, OptionError
+from mirfeat.errors import OptionError
 from mirfeat.extractor import Extractor
 from mirfeat.loading import load_extractor
 
@@ -86,16 +86,11 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise OptionError(f"on_error={self.on_error!r}: it is 'raise' or 'nan'.")
         extractor, items = self._load(), _items(X)
         values = np.full((len(items), extractor.dimension), np.nan, dtype=np.float32)
-        handling: Any = "raise" if self.on_error == "raise" else "record"
         results = extractor.extract_many(
-            items, on_error=handling, workers=self.workers, progress=False
+            items, on_error=self.on_error, workers=self.workers, progress=False
         )
-        try:
-            for row, result in enumerate(results):
-                if result.vector is not None:
-                    values[row] = result.vector
-        except ExtractionError:
-            pass  # every item failed and NaN was asked for
+        for row, result in enumerate(results):
+            values[row] = result.vector
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

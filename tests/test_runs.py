@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import mirfeat
-from mirfeat import runs
+from mirfeat import progress, runs
 from mirfeat.audio import Audio
 from mirfeat.errors import (
     DecodeError,
@@ -28,7 +28,7 @@ from mirfeat.errors import (
     StoreError,
 )
 from mirfeat.features import Result
-from mirfeat.pipeline import Batcher
+from mirfeat.forward import DirectLane
 from mirfeat.shards import FORMATS, Format
 from mirfeat.store import StoreInfo, load_features
 from mirfeat.writer import StoreWriter
@@ -234,7 +234,7 @@ def test_one_item_in_place_of_a_list_is_refused(
     [(0.04, "0.0 s"), (99.9, "99.9 s"), (100, "1.7 min"), (5999, "100.0 min"), (6000, "1.7 h")],
 )
 def test_times_are_written_for_people(seconds: float, text: str) -> None:
-    assert runs.duration(seconds) == text
+    assert progress.duration(seconds) == text
 
 
 def test_progress_is_shown_when_asked_for_and_silent_otherwise(
@@ -589,20 +589,20 @@ def test_ctrl_c_in_the_middle_of_the_network_keeps_what_is_done(
     request: pytest.FixtureRequest,
 ) -> None:
     extractor, runs = mirfeat.load_extractor("mfcc", batch_size=2), 0
-    network = Batcher._rows
+    network = DirectLane.launch
     # A shell starts background jobs with the signal ignored, and Python then leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
-    def interrupted(self: Batcher, index: int, batch: np.ndarray) -> Any:
+    def interrupted(self: DirectLane, segments: list[np.ndarray]) -> Any:
         nonlocal runs
         runs += 1
         if runs == 3:
             signal.raise_signal(signal.SIGINT)
-        return network(self, index, batch)
+        return network(self, segments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batcher, "_rows", interrupted)
+        patch.setattr(DirectLane, "launch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             extractor.extract_to(tmp_path / "feats", clips)
     assert not decoders()

@@ -1,0 +1,114 @@
+"""What a run shows while it goes: files, hours of audio, speed, time left, where it waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}<{remaining}]"
+_FORMAT_ENDLESS = "{desc}: {postfix} [{elapsed}]"
+
+
+class Progress:
+    """A bar on stderr; the time left follows the bytes of files where they are known."""
+
+    def __init__(
+        self,
+        name: str,
+        sizes: Mapping[str, int] | None,
+        *,
+        total: int | None,
+        there: int = 0,
+        shown: bool | None = None,
+    ) -> None:
+        """A run of ``name`` over ``total`` items, ``there`` of which were done before.
+
+        ``sizes`` are bytes of the items to do, by id. ``shown=None`` is only on a terminal.
+        """
+        self._sizes, self._total, self._count = sizes, total, there
+        todo = None if total is None else total - there
+        self._bar = tqdm(
+            total=todo if sizes is None else sum(map(max, sizes.values(), [1] * len(sizes))),
+            desc=name,
+            bar_format=_FORMAT_ENDLESS if total is None else _FORMAT,
+            disable=todo == 0 or (None if shown is None else not shown),
+        )
+        self._started = time.monotonic()
+        self._seconds, self._failed = 0.0, 0
+        self._show("")
+
+    def add(self, id: str, seconds: float, failed: bool, waiting_on: str = "") -> None:
+        """Another item is done: its seconds of audio, and where the run spends its time."""
+        self._count += 1
+        self._seconds += seconds
+        self._failed += failed
+        self._show(waiting_on)
+        self._bar.update(1 if self._sizes is None else max(1, self._sizes.get(id, 1)))
+
+    def _show(self, waiting_on: str) -> None:
+        speed = self._seconds / max(time.monotonic() - self._started, 1e-9)
+        files = f"{self._count}" if self._total is None else f"{self._count}/{self._total}"
+        parts = [f"{files} files, {duration(self._seconds)} of audio, {speed:.0f}x real time"]
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        if waiting_on:
+            parts.append(f"waiting on {waiting_on}")
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
+
+    def __enter__(self) -> Progress:
+        """Nothing more than the constructor did."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()
+
+
+class Profile:
+    """Seconds that a run spent, by what it did; what threads did is summed."""
+
+    def __init__(self) -> None:
+        """Nothing spent so far."""
+        self._seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def spent(self, what: str) -> Iterator[None]:
+        """Count the time of a block of code."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(what, time.monotonic() - started)
+
+    def add(self, what: str, seconds: float) -> None:
+        """Count some seconds; from any thread."""
+        with self._lock:
+            self._seconds[what] = self._seconds.get(what, 0.0) + seconds
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What was spent so far."""
+        with self._lock:
+            return dict(self._seconds)
+
+    @property
+    def waiting_on(self) -> str:
+        """What the run waits for most: ``decode`` or ``network``."""
+        spent = self.seconds
+        idle, busy = spent.get("wait", 0.0), spent.get("network", 0.0)
+        return "" if idle + busy == 0 else "decode" if idle > busy else "network"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``42.0 s``, ``5.2 min``, ``35.1 h``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
