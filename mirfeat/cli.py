@@ -82,8 +82,13 @@ def _exit_code(error: Exception) -> int:
 def _load(arguments: argparse.Namespace) -> Any:
     from mirfeat.loading import load_extractor  # torch: not for --help
 
-    names = "checkpoint layers sources batch_norm hop_seconds max_seconds short device batch_size"
-    options: dict[str, Any] = {name: getattr(arguments, name, None) for name in names.split()}
+    names = "checkpoint layers sources batch_norm hop_seconds max_seconds short device batch_size "
+    names += "precision"
+    options: dict[str, Any] = {
+        name: value
+        for name in names.split()
+        if (value := getattr(arguments, name, None)) is not None
+    }
     if (chosen := getattr(arguments, "statistics", None)) is not None:
         options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
     return load_extractor(arguments.extractor, **options)
@@ -157,6 +162,8 @@ def _extract(arguments: argparse.Namespace) -> int:
         _print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
     else:
         _summarise(report, output, arguments.quiet)
+        if arguments.profile:
+            _show_profile(report)
     return SOME_FAILED if report.failed else 0
 
 
@@ -182,6 +189,13 @@ def _summarise(report: Any, folder: Path, quiet: bool) -> None:
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     print(", ".join(parts), file=sys.stderr)
     print(folder)
+
+
+def _show_profile(report: Any) -> None:
+    """Seconds that a run spent on what, and their share of its wall time."""
+    for what, seconds in report.profile.items():
+        share = seconds / max(report.wall_seconds, 1e-9)
+        print(f"{what:8} {seconds:8.1f} s {share:6.0%}", file=sys.stderr)
 
 
 def _tags(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -28,7 +29,8 @@ def hash_of(path: Path, algorithm: str) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Temporary file beside ``path`` that takes its place when the block ends without an error.
 
-    A reader sees the old file or the new one, whole; a failure leaves nothing behind.
+    A reader sees the old file or the new one, whole; a failure leaves nothing behind. Once the
+    block is left, the new one is there after a loss of power too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".writing-{secrets.token_hex(8)}{path.suffix}")
@@ -40,5 +42,22 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, before anything that relies on them is changed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows, or a folder that may be written but not listed
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network disks know no such thing; a full or broken disk is a failure.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)

@@ -31,6 +31,7 @@ def load_extractor(
     short: Literal["tile", "error"] = "tile",
     device: str | torch.device = "auto",
     batch_size: int | None = None,
+    precision: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Extractor:
     """Load an extractor, or several joined by ``+`` whose vectors are concatenated.
 
@@ -52,6 +53,8 @@ def load_extractor(
         short: clips of less than a segment: ``"tile"`` repeats them, ``"error"`` refuses them.
         device: ``"auto"`` is CUDA where there is a device, else the CPU.
         batch_size: segments in one forward pass; None is a good value for the device.
+        precision: of the network's convolutions; less than ``"float32"`` is faster and deviates
+            (docs/many_files.md has both, measured).
 
     Raises:
         UnknownExtractorError: no such name.
@@ -62,6 +65,8 @@ def load_extractor(
     own = {"layers": layers, "sources": sources, "batch_norm": batch_norm}
     given = {key: value for key, value in own.items() if value is not None}
     _check_known(specs, given)
+    if precision != "float32" and not any(spec.has_weights for spec in specs):
+        raise OptionError(f"precision={precision!r}: {name} has no network to compute so.")
     settings = Settings(
         statistics=statistics,
         hop_seconds=hop_seconds,
@@ -69,6 +74,7 @@ def load_extractor(
         short=short,
         device=device,
         batch_size=batch_size,
+        precision=precision,
     )
     checkpoints = _checkpoints(specs, checkpoint)
     units = tuple(

@@ -124,6 +124,7 @@ def _add_extract(command: Any) -> None:
         "--on-error", choices=("skip", "raise"), default="skip", help="raise: stop at the first"
     )
     command.add_argument("--workers", type=_positive, metavar="N", help="decoding threads")
+    command.add_argument("--profile", action="store_true", help="say where the time went")
     vector = command.add_argument_group("the vector")
     vector.add_argument("--layers", help="choi2017, e.g. 135")
     vector.add_argument("--sources", help="kim2018, kim2019, e.g. tag,artist or gsedm")
@@ -147,6 +148,11 @@ def _add_loading(command: Any) -> None:
     )
     group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, …")
     group.add_argument("--batch-size", type=_positive, metavar="N", help="segments at a time")
+    group.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        help="of the network; default: float32, less is faster and deviates",
+    )
 
 
 _EVALUATE_EXAMPLES = """\

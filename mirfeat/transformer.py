@@ -35,6 +35,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         short: as in ``load_extractor``.
         device: as in ``load_extractor``.
         batch_size: as in ``load_extractor``.
+        precision: as in ``load_extractor``.
         on_error: ``"raise"`` stops at the first bad item, ``"nan"`` gives it a row of NaN.
         workers: decoding threads; None is a good number for the machine.
     """
@@ -53,6 +54,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         short: Literal["tile", "error"] = "tile",
         device: str = "auto",
         batch_size: int | None = None,
+        precision: Literal["float32", "bfloat16", "float16"] = "float32",
         on_error: Literal["raise", "nan"] = "raise",
         workers: int | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.short = short
         self.device = device
         self.batch_size = batch_size
+        self.precision = precision
         self.on_error = on_error
         self.workers = workers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
@@ -13,7 +13,7 @@ from mirfeat import __version__
 from mirfeat.clips import Part
 from mirfeat.errors import OptionError
 from mirfeat.features import check_statistics
-from mirfeat.networks.blocks import Model
+from mirfeat.networks.blocks import Model, Rows
 from mirfeat.spec import ExtractorSpec, Provenance
 from mirfeat.weight_sources import load_weights
 
@@ -31,6 +31,7 @@ class Settings:
     short: str = "tile"
     device: Any = "auto"
     batch_size: int | None = None
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Unit:
     def __repr__(self) -> str:
         """Name with checkpoint and the options that are not at their defaults."""
         defaults: dict[str, Any] = {"short": "tile", "max_seconds": None, **self.spec.options}
-        defaults["statistics"] = ("mean", "std")
+        defaults |= {"statistics": ("mean", "std"), "precision": "float32"}
         defaults["hop_seconds"] = self.spec.segment.hop_samples / self.spec.mel.sample_rate
         shown = {k: v for k, v in self.provenance.options.items() if v != defaults.get(k)}
         if self.provenance.checkpoint_name is not None:
@@ -97,6 +98,7 @@ def load_unit(spec: ExtractorSpec, options: Mapping[str, Any], settings: Setting
         CheckpointError: the weights cannot be had or do not fit.
     """
     statistics = _statistics(spec, settings.statistics)
+    precision = _precision(spec, settings.precision)
     segment, device = _segment(spec, settings), pick_device(settings.device)
     options = {**spec.options, **options}
     weights = load_weights(spec, settings.checkpoint)
@@ -105,7 +107,7 @@ def load_unit(spec: ExtractorSpec, options: Mapping[str, Any], settings: Setting
     part = Part(
         spec=spec,
         segment=segment,
-        run=model,
+        run=model if precision is None else _in_precision(model, device, precision),
         row_size=sum(model.block_sizes.values()),
         device=device,
         batch_size=settings.batch_size or batch,
@@ -119,6 +121,8 @@ def load_unit(spec: ExtractorSpec, options: Mapping[str, Any], settings: Setting
         "max_seconds": None if settings.max_seconds is None else float(settings.max_seconds),
         "short": settings.short,
     }
+    if precision is not None:  # not otherwise, so that older folders can be gone on with
+        decisive["precision"] = settings.precision
     provenance = Provenance(
         extractor=spec.name,
         spec_version=spec.version,
@@ -162,6 +166,30 @@ def pick_device(device: Any) -> torch.device:
     except (RuntimeError, AssertionError, TypeError) as error:
         raise OptionError(f"device={device!r} is not to be had here: {error}") from error
     return chosen
+
+
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def _precision(spec: ExtractorSpec, wanted: str) -> torch.dtype | None:
+    """None for float32, and where there is no network."""
+    if wanted not in _PRECISIONS:
+        raise OptionError(f"precision={wanted!r}: it is one of {', '.join(_PRECISIONS)}.")
+    return _PRECISIONS[wanted] if spec.has_weights else None
+
+
+def _in_precision(
+    model: Model, device: torch.device, dtype: torch.dtype
+) -> Callable[[torch.Tensor], Rows]:
+    """The network in less precision; the front end stays in float32, its levels need that."""
+
+    def run(audio: torch.Tensor) -> Rows:
+        image = model.frontend(audio)
+        with torch.autocast(device.type, dtype):
+            mean, variance = model.network(image)
+        return mean.float(), variance.float()
+
+    return run
 
 
 def _statistics(spec: ExtractorSpec, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -147,9 +147,10 @@ class LayerTaps(nn.Module):
             image = self.block(index, image)
             if index in self.taps:
                 # Ten times as fast as torch.var_mean on channels-last maps.
-                mean = image.mean((2, 3), keepdim=True)
+                maps = image.float()
+                mean = maps.mean((2, 3), keepdim=True)
                 means[index] = mean.flatten(1)
-                variances[index] = (image - mean).square().mean((2, 3))
+                variances[index] = (maps - mean).square().mean((2, 3))
         mean = torch.cat([means[tap] for tap in self.taps], dim=1)
         return mean, torch.cat([variances[tap] for tap in self.taps], dim=1)
 

@@ -1,0 +1,240 @@
+"""Audio at a URL: s3://, gs://, https:// and whatever else fsspec knows. Its only importer.
+
+A file is fetched whole to a temporary one while it is decoded, so that every check of local files
+holds for it. Disk needed: one file per decoding thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from mirfeat.errors import DecodeError, MissingPackageError, OptionError
+
+T = TypeVar("T")
+
+logger = logging.getLogger("mirfeat")
+
+# One letter is a drive of Windows.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+TRIES, _PAUSE_SECONDS = 3, 0.5
+# Questions about single files wait for the network, not for this machine.
+_ASKING_THREADS = 16
+_TEMPORARY = "mirfeat-remote-"
+_LEFTOVER_SECONDS = 24 * 3600
+# What tells that an object has changed, best first; the names are those of fsspec's file systems.
+_CHANGE_MARKS = (
+    *("ETag", "etag", "md5Hash", "content_md5"),
+    *("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified", "created"),
+)
+
+
+@dataclass(frozen=True)
+class Remote(os.PathLike[str]):
+    """A file or folder at a URL, which a ``Path`` cannot hold: it would make one slash of two.
+
+    ``size`` in bytes and ``stamp``, a number that differs when the content does, are -1 as long
+    as nobody asked.
+    """
+
+    url: str
+    size: int = field(default=-1, compare=False)
+    stamp: int = field(default=-1, compare=False)
+
+    def __str__(self) -> str:
+        """The URL."""
+        return self.url
+
+    def __fspath__(self) -> str:
+        """The URL."""
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+
+Location: TypeAlias = Path | Remote
+"""Where a file or folder is."""
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether this is an address and not a path."""
+    return isinstance(path, Remote) or _URL.match(os.fspath(path)) is not None
+
+
+def located(path: str | os.PathLike[str]) -> Location:
+    """A path or an address, from what a caller gave."""
+    if isinstance(path, Remote):
+        return path
+    return Remote(os.fspath(path)) if is_url(path) else Path(path)
+
+
+@contextmanager
+def fetched(remote: Remote) -> Iterator[Path]:
+    """A local copy of a remote file, deleted in the end whatever happens.
+
+    Raises:
+        DecodeError: not there, not readable, or not to be had in three tries.
+        MissingPackageError, OptionError: nothing here knows this kind of address.
+    """
+    _sweep()
+    system, path = _open_system(remote.url)
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY)
+    os.close(descriptor)
+    try:
+        _retried(remote.url, lambda: _copy(system, path, name, remote))
+        yield Path(name)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _copy(system: Any, path: str, target: str, remote: Remote) -> None:
+    system.get_file(path, target)
+    found = os.stat(target).st_size
+    # Servers close connections early without saying so.
+    if remote.size >= 0 and found != remote.size:
+        raise OSError(f"{found} bytes came, {remote.size} were listed")
+
+
+def _retried(url: str, action: Callable[[], T]) -> T:
+    """What ``action`` gives, tried again where that may help."""
+    for remaining in reversed(range(TRIES)):
+        try:
+            return action()
+        except FileNotFoundError as error:
+            raise DecodeError(f"{url}: there is no such file.") from error
+        except PermissionError as error:
+            raise DecodeError(f"{url}: no permission to read it ({error}).") from error
+        except IsADirectoryError as error:
+            raise DecodeError(f"{url}: is a folder. Use 'mirfeat extract URL'.") from error
+        # Each service has errors of its own, without a class in common.
+        except Exception as error:
+            if not remaining:
+                reason = f"{type(error).__name__}: {error}".rstrip(". ")
+                raise DecodeError(
+                    f"{url}: cannot be fetched, tried {TRIES} times ({reason})."
+                ) from error
+            logger.debug("%s: %s, trying again", url, error)
+            time.sleep(_PAUSE_SECONDS * 2 ** (TRIES - 1 - remaining))
+    raise AssertionError  # the last try returns or raises
+
+
+def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Remote] | None:
+    """Files below a remote folder with one of these endings, sorted; None if it is no folder.
+
+    Hidden files are left out, as in local folders. Sizes and stamps come with the listing.
+
+    Raises:
+        DecodeError: it cannot be listed.
+        MissingPackageError, OptionError: nothing here knows this kind of address.
+    """
+    system, path = _open_system(url)
+    system.invalidate_cache()
+    try:
+        if _retried(url, lambda: system.info(path))["type"] != "directory":
+            return None
+    except DecodeError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None  # said when it is read, as of a local file
+        raise
+    depth = None if recursive else 1
+    facts = _retried(url, lambda: system.find(path, maxdepth=depth, detail=True))
+    base = path.rstrip("/")
+    found = []
+    for name, info in facts.items():
+        parts = name[len(base) :].lstrip("/").split("/")
+        if info["type"] != "file" or any(part.startswith(".") for part in parts):
+            continue
+        if os.path.splitext(parts[-1])[1].lower() in suffixes:
+            found.append((parts, info))
+    found.sort(key=lambda item: item[0])
+    start = url if url.endswith("://") else url.rstrip("/") + "/"
+    return [_known(start + "/".join(parts), info) for parts, info in found]
+
+
+def asked(remotes: Sequence[Remote]) -> list[Remote]:
+    """The same with size and stamp; those that cannot be had stay -1.
+
+    Raises:
+        MissingPackageError, OptionError: nothing here knows this kind of address.
+    """
+    unknown = [remote for remote in remotes if remote.size < 0]
+    for _, url in {_protocol(remote.url): remote.url for remote in unknown}.items():
+        _open_system(url)[0].invalidate_cache()
+    with ThreadPoolExecutor(_ASKING_THREADS) as pool:
+        answers = dict(zip(unknown, pool.map(_ask, unknown), strict=True))
+    return [answers.get(remote, remote) for remote in remotes]
+
+
+def _ask(remote: Remote) -> Remote:
+    system, path = _open_system(remote.url)
+    try:
+        return _known(remote.url, _retried(remote.url, lambda: system.info(path)))
+    except DecodeError:
+        return remote  # fetching it will say why
+
+
+def _known(url: str, info: dict[str, Any]) -> Remote:
+    mark = next((info[name] for name in _CHANGE_MARKS if info.get(name) is not None), "")
+    if isinstance(mark, datetime):  # one call gives a date where another gives its number
+        mark = mark.timestamp()
+    digest = hashlib.sha256(str(mark).strip('"').encode()).digest()
+    return Remote(url, int(info.get("size") or 0), int.from_bytes(digest[:7], "big"))
+
+
+def _protocol(url: str) -> str:
+    return url.partition("://")[0].lower()
+
+
+def _open_system(url: str) -> tuple[Any, str]:
+    """The file system that an address belongs to, and its path there."""
+    return _system(_protocol(url))(url)
+
+
+@cache
+def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
+    try:
+        fsspec: Any = importlib.import_module("fsspec")  # an extra: most music is on a disk
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{protocol}:// needs fsspec: pip install 'mirfeat[remote]'"
+        ) from error
+    if protocol not in fsspec.available_protocols():
+        raise OptionError(
+            f"{protocol}:// is no kind of address that fsspec knows. Those for objects in stores "
+            "are s3://, gs://, az://; for web servers https://."
+        )
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        # fsspec's own words name the package, which is often called like its module.
+        module = fsspec.registry.known_implementations[protocol]["class"].partition(".")[0]
+        line = "" if module == "fsspec" else f": pip install {module}"
+        raise MissingPackageError(f"{protocol}:// needs another package ({error}){line}") from error
+    return lambda url: fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+
+
+@cache
+def _sweep() -> None:
+    """Once: delete what a killed process left in the folder of temporary files."""
+    oldest = time.time() - _LEFTOVER_SECONDS
+    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
