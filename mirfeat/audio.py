@@ -10,9 +10,8 @@ import math
 import numbers
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +27,7 @@ from mirfeat.reader import (
     block_samples,
     limit_samples,
 )
+from mirfeat.remote import Remote, fetched, located
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -68,7 +68,7 @@ class Audio:
 
 
 AudioLike: TypeAlias = Any
-"""A path, an :class:`Audio`, an array or a CPU tensor."""
+"""A path, a URL, an :class:`Audio`, an array or a CPU tensor."""
 
 
 @dataclass
@@ -106,15 +106,17 @@ class ArrayReader:
 
 @contextmanager
 def open_clip(source: PathLike | Audio, max_seconds: float | None) -> Iterator[Reader]:
-    """Open a path or an :class:`Audio` for reading its first ``max_seconds``."""
-    if isinstance(source, Audio):
-        reader: Reader = ArrayReader(source, max_seconds)
-    else:
-        reader = open_file(Path(source), max_seconds)
-    try:
+    """Open a path, a URL or an :class:`Audio` for reading its first ``max_seconds``."""
+    with ExitStack() as opened:
+        if isinstance(source, Audio):
+            reader: Reader = ArrayReader(source, max_seconds)
+        elif isinstance(place := located(source), Remote):
+            copy = opened.enter_context(fetched(place))
+            reader = open_file(copy, max_seconds, name=place.url)
+        else:
+            reader = open_file(place, max_seconds)
+        opened.callback(reader.close)
         yield reader
-    finally:
-        reader.close()
 
 
 def checked_blocks(reader: Reader, facts: ClipFacts) -> Blocks:

@@ -23,7 +23,7 @@ from mirfeat import checkpoint as checkpoints
 from mirfeat.audio import ClipFacts, Converter, open_clip
 from mirfeat.checkpoint import Weights, fill
 from mirfeat.clips import cut
-from mirfeat.collection import find_audio
+from mirfeat.collection import find_audio, only_local
 from mirfeat.errors import AudioError, ConfigError
 from mirfeat.files import replacing
 from mirfeat.networks import choi2017
@@ -76,7 +76,7 @@ def calibrate(
         ConfigError: no usable music.
         CheckpointError: the weights cannot be had.
     """
-    sources = [Source(Path(given).name, tuple(find_audio([given]))) for given in music]
+    sources = [Source(Path(given).name, tuple(only_local(find_audio([given])))) for given in music]
     weights = load_weights(get_spec("choi2017"), checkpoint)
     assert weights is not None
     network = Choi2017()

@@ -80,18 +80,10 @@ def _exit_code(error: Exception) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> Any:
-    from mirfeat.loading import load_extractor  # torch: not for --help
+    from mirfeat.extracting import loading_options  # torch: not for --help
+    from mirfeat.loading import load_extractor
 
-    names = "checkpoint layers sources batch_norm hop_seconds max_seconds short device batch_size "
-    names += "precision"
-    options: dict[str, Any] = {
-        name: value
-        for name in names.split()
-        if (value := getattr(arguments, name, None)) is not None
-    }
-    if (chosen := getattr(arguments, "statistics", None)) is not None:
-        options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
-    return load_extractor(arguments.extractor, **options)
+    return load_extractor(arguments.extractor, **loading_options(arguments))
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -127,37 +119,23 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _extract(arguments: argparse.Namespace) -> int:
-    from mirfeat.collection import survey
-    from mirfeat.store import check_format, is_store, read_failures
+    from mirfeat.extracting import run
+    from mirfeat.jobarray import Shard
+    from mirfeat.store import read_failures
 
-    # What is cheap to check, before the network is loaded.
-    check_format(arguments.format, arguments.embed)
-    paths, folder = survey(arguments.inputs, recursive=not arguments.no_recursive)
-    root, output = arguments.root, arguments.output
-    if root is None and (arguments.overwrite or not is_store(output)):
-        # Not what the files share: ids should stay the same when a folder gets more of them.
-        root = folder
-    with _load(arguments) as extractor:
-        try:
-            report = extractor.extract_to(
-                output,
-                paths,
-                format=arguments.format,
-                embed=arguments.embed,
-                root=root,
-                overwrite=arguments.overwrite,
-                on_error=arguments.on_error,
-                workers=arguments.workers,
-                progress=False if arguments.quiet else None,
-            )
-        except KeyboardInterrupt:
-            print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
-            raise
-        except ExtractionError:
-            if arguments.json:
-                failures = [vars(item) for item in read_failures(output)]
-                _print_json({"done": 0, "failed": len(failures), "failures": failures})
-            raise
+    output = arguments.output
+    if arguments.shard is not None:
+        output = Shard.parse(arguments.shard).folder(output)
+    try:
+        report = run(arguments)
+    except KeyboardInterrupt:
+        print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
+        raise
+    except ExtractionError:
+        if arguments.json:
+            failures = [vars(item) for item in read_failures(output)]
+            _print_json({"done": 0, "failed": len(failures), "failures": failures})
+        raise
     if arguments.json:
         _print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
     else:

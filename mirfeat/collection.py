@@ -5,6 +5,7 @@ A run over a million files asks each of them as little as possible: paths stay t
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -170,7 +171,10 @@ def common_folder(folders: Iterable[PathLike]) -> Location:
     if not (kind := kinds.pop()):
         return Path(os.path.commonpath(list(map(os.path.abspath, names))))
     parts = [name.partition("://")[2].rstrip("/").split("/") for name in names]
-    return Remote(f"{kind}://{'/'.join(os.path.commonprefix(parts))}")  # type: ignore[type-var]
+    first, last = min(parts), max(parts)
+    pairs = zip(first, last, strict=False)
+    shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+    return Remote(f"{kind}://{'/'.join(part for part, _ in shared)}")
 
 
 def _folder_of(path: PathLike) -> str:
@@ -195,13 +199,21 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
             base = start.rstrip("/\\") or start
             raise OptionError(f"{path} is not below {base}, which ids are relative to.")
         relative = absolute[len(start) :]
-        if os.sep != "/":
+        if is_url(absolute):
+            relative = _as_file_name(relative)
+        elif os.sep != "/":
             relative = relative.replace(os.sep, "/")
         id = os.fsencode(relative).decode("utf-8", "backslashreplace")
         if id in ids:
             raise OptionError(f"{path} was given twice.")
         ids[id] = None
     return list(ids)
+
+
+def _as_file_name(key: str) -> str:
+    """A key of an object so that it can be a file below a folder: it may hold ``//`` and ``..``."""
+    parts = key.lstrip("/").split("/")
+    return "/".join({"": "%2F", ".": "%2E", "..": "%2E%2E"}.get(part, part) for part in parts)
 
 
 def outside(paths: Iterable[PathLike], root: PathLike) -> PathLike | None:

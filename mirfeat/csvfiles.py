@@ -44,15 +44,11 @@ def _write_lines(file: TextIO, lines: Iterable[Iterable[Any]]) -> None:
 
 
 def join_csv(
-    files: Sequence[Path],
-    name: str,
-    header: Sequence[str],
-    valid: Callable[[str, Path, int], bool],
+    files: Sequence[Path], name: str, header: Sequence[str], valid: Callable[[str, Path], bool]
 ) -> None:
     """Make ``files`` of one folder, oldest first, one file; they go once it is complete.
 
-    Of line ``number`` (from 0), which begins with ``id``, in the file ``path``,
-    ``valid(id, path, number)`` says if it is kept.
+    Of a line that begins with ``id`` in the file ``path``, ``valid(id, path)`` says if it is kept.
     """
     joined = files[0].with_name(name)
     with replacing(joined) as temporary:
@@ -60,8 +56,8 @@ def join_csv(
             _write_lines(file, [header])
         with temporary.open("ab") as bytes_file:
             for path in files:
-                for number, record in enumerate(read_records(path, header, 1)):
-                    if valid(record.cells[0], path, number):
+                for record in read_records(path, header, 1):
+                    if valid(record.cells[0], path):
                         bytes_file.write(record.line)
     # Oldest first, so that of a clip that was made anew the last row stays the valid one.
     for path in files:
@@ -96,27 +92,33 @@ def read_records(path: Path, header: Sequence[str], count: int) -> Iterator[Reco
     Raises:
         StoreError: another header, or a line with more or fewer cells.
     """
-    start = re.compile(b",".join([_CELL] * count) + rb"(?=[,\r\n]|\Z)")
     with path.open("rb") as file:
         lines = _Lines(path, file)
         found, _ = lines.take(next(lines, b""))
         if found != list(header):
             raise StoreError(f"{path}: the columns are not those of this store.")
+        start = re.compile(b",".join([_CELL] * count) + rb"(?=[,\r\n]|\Z)")
         for line in lines:
-            match = start.match(line)
-            if (
-                match
-                and line.find(b'"', match.end()) < 0
-                and line.count(b",", match.end()) == len(header) - count
-            ):
-                cells = [_plain(cell) for cell in match.groups()]
-                yield Record(cells, line[match.end() + 1 :], _ended(line))
+            quick = _first_cells(start.match(line), line, len(header) - count)
+            if quick is not None:
+                yield quick
                 continue
             # A name with a line break in it, a quoted cell further on, or a damaged line.
             cells, whole = lines.take(line)
             if len(cells) != len(header):
                 raise StoreError(f"{path}: line {lines.number} does not fit the columns.")
             yield Record(cells[:count], ",".join(cells[count:]).encode(), _ended(whole))
+
+
+def _first_cells(match: re.Match[bytes] | None, line: bytes, more: int) -> Record | None:
+    """A line whose first cells match, and ``more`` unquoted ones follow; None if it is no such."""
+    if not match or line.find(b'"', match.end()) >= 0 or line.count(b",", match.end()) != more:
+        return None
+    try:
+        cells = [_plain(cell) for cell in match.groups()]
+    except UnicodeDecodeError:
+        return None
+    return Record(cells, line[match.end() + 1 :], _ended(line))
 
 
 class _Lines:
@@ -151,7 +153,7 @@ class _Lines:
 def _plain(cell: bytes) -> str:
     if cell.startswith(b'"'):
         cell = cell[1:-1].replace(b'""', b'"')
-    return cell.decode("utf-8", "surrogateescape")
+    return cell.decode()
 
 
 def _ended(line: bytes) -> bytes:

@@ -36,46 +36,49 @@ _OGG_IS_CUT = ("lacks an end-of-stream bit", "Junk after the last page")
 _OGG_IS_DAMAGED = "Corrupted bitstream"
 
 
-def open_file(path: Path, max_seconds: float | None = None) -> Reader:
+def open_file(path: Path, max_seconds: float | None = None, name: str | None = None) -> Reader:
     """Open an audio file, whatever its name says it is.
 
     Only the first ``max_seconds`` are decoded, and what lies behind them is not checked.
+    Messages call the file ``name``; by default that is its path.
 
     Raises:
         DecodeError: not there, not readable, not audio, damaged.
         EmptyAudioError: no bytes, or a header without a single sample.
         MissingPackageError: it needs PyAV, which is not installed.
     """
+    name = str(path) if name is None else name
     try:
-        return _open(path, max_seconds)
+        return _open(path, max_seconds, name)
     except DecodeError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DecodeError(f"{path}: there is no such file.") from error
+        raise DecodeError(f"{name}: there is no such file.") from error
     except PermissionError as error:
-        raise DecodeError(f"{path}: no permission to read it.") from error
+        raise DecodeError(f"{name}: no permission to read it.") from error
     except OSError as error:
-        raise DecodeError(f"{path}: {error.strerror or error}.") from error
+        raise DecodeError(f"{name}: {error.strerror or error}.") from error
 
 
-def _open(path: Path, max_seconds: float | None) -> Reader:
+def _open(path: Path, max_seconds: float | None, name: str) -> Reader:
     if "\0" in str(path):  # a list of names that was read in the wrong encoding
         raise FileNotFoundError(str(path))
     if path.is_dir():
-        raise DecodeError(f"{path}: is a directory. Give its files, or use 'mirfeat extract DIR'.")
+        raise DecodeError(f"{name}: is a directory. Give its files, or use 'mirfeat extract DIR'.")
     with path.open("rb") as file:
         head = file.read(64)
         # Raw AAC may have a tag in front as well.
         file.seek(after_id3(head))
         behind_tag = file.read(64)
     if not head:
-        raise EmptyAudioError(f"{path}: the file has 0 bytes.")
+        raise EmptyAudioError(f"{name}: the file has 0 bytes.")
     if container := _container(behind_tag):
-        return AvReader(path, max_seconds, f"{container}, which libsndfile does not read")
-    reader = SoundFileReader(path, max_seconds)
+        kind = f"{container}, which libsndfile does not read"
+        return AvReader(path, max_seconds, name, kind)
+    reader = SoundFileReader(path, max_seconds, name)
     if missed := reader.missed():
         reader.close()
-        return AvReader(path, max_seconds, missed)
+        return AvReader(path, max_seconds, name, missed)
     return reader
 
 
@@ -95,9 +98,9 @@ def _container(head: bytes) -> str | None:
 class SoundFileReader:
     """wav, flac, ogg, opus, mp3, aiff, au … through libsndfile."""
 
-    def __init__(self, path: Path, max_seconds: float | None) -> None:
+    def __init__(self, path: Path, max_seconds: float | None, name: str) -> None:
         """Open the file and check what its header announces."""
-        self.name = str(path)
+        self.name = name
         # Opened here, for two reasons. Given the name, libsndfile would let its ending decide on
         # raw formats. And a descriptor that libsndfile closes when it refuses a file may by then
         # be another thread's.
@@ -107,7 +110,7 @@ class SoundFileReader:
         except soundfile.SoundFileError as error:
             self._file.close()
             raise DecodeError(
-                f"{path}: not a readable audio file (libsndfile: {_reason(error)})."
+                f"{name}: not a readable audio file (libsndfile: {_reason(error)})."
             ) from error
         self.sample_rate: int = self._handle.samplerate
         self.channels: int = self._handle.channels
@@ -200,21 +203,21 @@ def _reason(error: soundfile.SoundFileError) -> str:
 class AvReader:
     """m4a, aac, wma, webm … through PyAV (FFmpeg's libraries)."""
 
-    def __init__(self, path: Path, max_seconds: float | None, kind: str) -> None:
+    def __init__(self, path: Path, max_seconds: float | None, name: str, kind: str) -> None:
         """Open the first audio stream; ``kind`` says what this is that libsndfile cannot read."""
         try:
             import av  # an extra: FFmpeg is large, and only these containers need it
         except ImportError as error:
             raise MissingPackageError(
-                f"{path}: is {kind}. It needs PyAV: pip install 'mirfeat[av]'"
+                f"{name}: is {kind}. It needs PyAV: pip install 'mirfeat[av]'"
             ) from error
-        self.name = str(path)
+        self.name = name
         self._av: Any = av
         try:
             # FFmpeg takes "01: Intro.m4a" for an address, and tags come in any encoding.
             self._handle = av.open(str(path.absolute()), metadata_errors="replace")
         except av.FFmpegError as error:
-            raise DecodeError(f"{path}: not decodable (FFmpeg: {error.strerror}).") from error
+            raise DecodeError(f"{name}: not decodable (FFmpeg: {error.strerror}).") from error
         try:
             self._start(max_seconds)
         except BaseException:

@@ -103,3 +103,7 @@ class StoreLockedError(StoreError):
 
 class ExtractionError(MirfeatError):
     """Not a single file of a run could be turned into a vector."""
+
+
+class ClusterError(MirfeatError):
+    """A run on a cluster broke off for a reason that is no file's fault; what was done is kept."""

@@ -25,6 +25,7 @@ from mirfeat.filling import Destination
 from mirfeat.labels import LabelSpace, Neighbour
 from mirfeat.pipeline import run_one
 from mirfeat.predictions import Tag
+from mirfeat.remote import located
 from mirfeat.runs import Item, OnError, Run
 from mirfeat.shards import Format
 from mirfeat.sharing import Metrics
@@ -82,8 +83,8 @@ class Extractor:
         return vector_of(run_one(clip, self._parts(), self.max_seconds), self._statistics())
 
     def extract_file(self, path: PathLike) -> np.ndarray:
-        """Feature vector of one file, float32 (dimension,)."""
-        return self.extract(Path(path))
+        """Feature vector of one file or URL, float32 (dimension,)."""
+        return self.extract(located(path))
 
     def embed(self, audio: AudioLike, sample_rate: int | None = None) -> Embedding:
         """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
@@ -94,7 +95,7 @@ class Extractor:
 
     def embed_file(self, path: PathLike) -> Embedding:
         """All rows of one file with their times."""
-        return self.embed(Path(path))
+        return self.embed(located(path))
 
     def tags(
         self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
@@ -153,7 +154,7 @@ class Extractor:
         Raises:
             ExtractionError: not one of several items could be used.
         """
-        return self._run(on_error, workers, progress).results(items)
+        return self.run(on_error, workers, progress).results(items)
 
     def extract_files(
         self,
@@ -170,7 +171,7 @@ class Extractor:
 
         ``root`` is what ids are relative to; by default the common folder of all paths.
         """
-        return self._run(on_error, workers, progress).table(paths, root)
+        return self.run(on_error, workers, progress).table(paths, root)
 
     def extract_to(
         self,
@@ -182,6 +183,7 @@ class Extractor:
         root: PathLike | None = None,
         resume: bool = True,
         overwrite: bool = False,
+        shard: tuple[int, int] | None = None,
         on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
@@ -189,11 +191,14 @@ class Extractor:
         """Vectors of many files into a folder: csv, parquet, npz or npy.
 
         What is there already is not computed again. See ``mirfeat/store.py`` for the layout.
+        With ``shard=(3, 20)`` only the third of twenty shares of the files, into a folder of its
+        own below ``store``, for job arrays: every job gets the same paths and another shard.
         """
         if embed:
             self._only("embedding")
-        run = self._run(on_error, workers, progress)
-        return run.to_store(Destination(Path(store), format, embed, root, resume, overwrite), paths)
+        run = self.run(on_error, workers, progress)
+        destination = Destination(Path(store), format, embed, root, resume, overwrite, shard)
+        return run.to_store(destination, paths)
 
     def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:
         """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again."""
@@ -242,7 +247,13 @@ class Extractor:
         """Where the network runs."""
         return self._parts()[0].device
 
-    def _run(self, on_error: OnError, workers: int | None, progress: bool | None) -> Run:
+    def run(
+        self,
+        on_error: OnError = "skip",
+        workers: int | None = None,
+        progress: bool | None = None,
+    ) -> Run:
+        """A run over many clips, for those who drive it themselves."""
         self._parts()
         return Run(self._units, self.name, self.max_seconds, on_error, workers, progress)
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mirfeat.errors import OptionError, StoreError
+from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.files import replacing
 from mirfeat.spec import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
 STATISTICS = ("mean", "std")
 
@@ -64,6 +65,19 @@ def check_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
+def summary_of(
+    values: np.ndarray,
+    within_variance: np.ndarray,
+    weights: np.ndarray,
+    statistics: Sequence[str] = STATISTICS,
+) -> np.ndarray:
+    """Vector over rows [T, D] with their variances [T, D] and weights [T], float32."""
+    moments = Moments(values.shape[1])
+    for mean, variance, weight in zip(values, within_variance, weights, strict=True):
+        moments.add(mean, variance, float(weight))
+    return moments.vector(check_statistics(statistics))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
     """All rows of one clip with their times.
@@ -84,12 +98,7 @@ class Embedding:
 
     def summary(self, statistics: Sequence[str] = STATISTICS) -> np.ndarray:
         """The vector over the rows, float32: what ``extract`` returns."""
-        moments = Moments(self.values.shape[1])
-        for mean, variance, weight in zip(
-            self.values, self.within_variance, self.weights, strict=True
-        ):
-            moments.add(mean, variance, float(weight))
-        return moments.vector(check_statistics(statistics))
+        return summary_of(self.values, self.within_variance, self.weights, statistics)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The rows as an array."""
@@ -133,7 +142,10 @@ class Failure:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureTable:
-    """Vectors of many clips: ``values`` float32 [n, dimension], one row for each of ``ids``."""
+    """Vectors of many clips: ``values`` float32 [n, dimension], one row for each of ``ids``.
+
+    ``values`` is a read-only ``np.memmap`` where ``load_features(mmap=True)`` made the table.
+    """
 
     values: np.ndarray
     ids: tuple[str, ...]
@@ -188,10 +200,34 @@ class FeatureTable:
         return values
 
     def to_frame(self) -> pd.DataFrame:
-        """Pandas frame indexed by id, one column a feature name."""
-        import pandas as pd  # optional: only for those who work with it
+        """Pandas frame indexed by id, one column a feature name.
 
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # optional: only for those who work with it
+        except ImportError as error:
+            raise MissingPackageError("to_frame needs pandas: pip install pandas") from error
         return pd.DataFrame(self.values, index=list(self.ids), columns=list(self.feature_names))
+
+    def to_polars(self) -> pl.DataFrame:
+        """Polars frame: a column ``id``, then one column (float32) a feature name.
+
+        Raises:
+            MissingPackageError: polars is not installed.
+        """
+        try:
+            import polars as pl  # optional: only for those who work with it
+        except ImportError as error:
+            raise MissingPackageError("to_polars needs polars: pip install polars") from error
+        columns = zip(self.feature_names, self.values.T, strict=True)
+        return pl.DataFrame(
+            [
+                pl.Series("id", self.ids, dtype=pl.String),
+                *(pl.Series(name, np.array(column), dtype=pl.Float32) for name, column in columns),
+            ]
+        )
 
     def save(self, path: Path | str) -> None:
         """Write everything to one file (npz, whatever it is called), whole or not at all."""
@@ -230,8 +266,8 @@ class RunReport:
     """Outcome of a run over many files; seconds of audio and of the clock.
 
     ``notes`` counts what :attr:`Result.notes` said, by kind: ``{"silent": 2, "tiled": 5}``.
-    ``profile`` says where the time went, in seconds: ``decode`` (with resampling, summed over
-    threads), ``wait`` (of the network for decoders), ``network`` and ``write``.
+    ``profile`` says where the time went, in seconds: ``decode`` (with resampling) and
+    ``network``, summed over threads, ``wait`` of a GPU for decoders, and ``write``.
     """
 
     done: int

@@ -6,7 +6,6 @@ How vectors are computed is not decided here: in this process (``runs.py``) or e
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
@@ -14,17 +13,21 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from mirfeat import errors
 from mirfeat.audio import PathLike
-from mirfeat.collection import common_folder, ids_of
-from mirfeat.errors import ExtractionError, OptionError
+from mirfeat.collection import common_folder, folder_of_all, ids_of, outside, stamps
+from mirfeat.errors import AudioError, ExtractionError, MirfeatError, OptionError
 from mirfeat.features import Failure, Result, RunReport
+from mirfeat.jobarray import Shard
 from mirfeat.progress import Profile
+from mirfeat.remote import Location, located
 from mirfeat.shards import Format, Row
 from mirfeat.store import StoreInfo, check_format, is_store
-from mirfeat.writer import StoreWriter
+from mirfeat.writer import StoreWriter, claim_shard
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Task:
     """A file to make a vector of; ``size`` and ``mtime_ns`` say which state of it."""
 
     id: str
-    path: Path
+    path: Location
     size: int
     mtime_ns: int
 
@@ -59,15 +62,27 @@ class Destination:
     root: PathLike | None = None
     resume: bool = True
     overwrite: bool = False
+    shard: tuple[int, int] | None = None
+
+    @property
+    def share(self) -> Shard | None:
+        """Which share of the files goes there, in a folder of its own; None is all."""
+        return None if self.shard is None else Shard.check(*self.shard)
+
+    @property
+    def store(self) -> Path:
+        """The folder that has the files of this run, for a shard below ``folder``."""
+        return self.folder if self.share is None else self.share.folder(self.folder)
 
     def check(self, on_error: str) -> None:
         """Refuse what cannot be, before anything is computed.
 
         Raises:
-            OptionError: unknown format, or one that cannot hold what is wanted.
+            OptionError: unknown format, or one that cannot hold what is wanted; no such shard.
             MissingPackageError: parquet without pyarrow.
         """
         check_format(self.format, self.embed)
+        _ = self.share
         if on_error == "nan":
             raise OptionError(
                 "on_error='nan': a folder of features lists failures beside the vectors. Take "
@@ -87,14 +102,15 @@ def fill(
     Raises:
         ExtractionError: every file failed.
     """
-    folder, started, tally = destination.folder, time.monotonic(), Tally()
-    files = [Path(path) for path in paths]
+    folder, started, tally = destination.store, time.monotonic(), Tally()
+    files = [located(path) for path in paths]
     root = _root_of_ids(destination, files)
-    tasks = [
-        Task(id, path, *_stamp(path)) for id, path in zip(ids_of(files, root), files, strict=True)
-    ]
+    record = info(str(root))
+    tasks = _tasks(destination, ids_of(files, root), files)
     options = {"resume": destination.resume, "overwrite": destination.overwrite}
-    with StoreWriter(folder, info(str(root)), **options) as store:
+    if destination.share is not None:
+        claim_shard(destination.folder, destination.share, record, destination.overwrite)
+    with StoreWriter(folder, record, **options) as store:
         todo = [task for task in tasks if not store.has(task.id, task.size, task.mtime_ns)]
         made_from = {task.id: (task.size, task.mtime_ns) for task in todo}
         skipped = len(tasks) - len(todo)
@@ -108,6 +124,16 @@ def fill(
                     else:
                         store.add(_row(item, result.vector, made_from[result.id]))
     return tally.report(folder, skipped, time.monotonic() - started, profile)
+
+
+def _tasks(destination: Destination, ids: Sequence[str], files: Sequence[Location]) -> list[Task]:
+    """Files to do; of a shard only its own are looked at, which on a network disk costs time."""
+    share = destination.share
+    named = [
+        (id, file) for id, file in zip(ids, files, strict=True) if share is None or share.has(id)
+    ]
+    facts = stamps([file for _, file in named])
+    return [Task(*names, *stamp) for names, stamp in zip(named, facts, strict=True)]
 
 
 def _row(item: Extracted, vector: np.ndarray, made_from: tuple[int, int]) -> Row:
@@ -163,12 +189,18 @@ class Tally:
         )
 
 
+def error_of(result: Result) -> MirfeatError:
+    """A failed result of another process as the error it was there."""
+    kind = getattr(errors, result.error_type or "", AudioError)
+    return cast(MirfeatError, kind(result.error))
+
+
 def failure_of(result: Result) -> Failure:
     """A failed result as it is listed."""
     return Failure(result.id, result.error_type or "", result.error or "")
 
 
-def _root_of_ids(destination: Destination, files: Sequence[Path]) -> Path:
+def _root_of_ids(destination: Destination, files: Sequence[Location]) -> Location:
     """What ids are relative to, absolute: in a folder that is there, the same as before.
 
     Otherwise a run over more or fewer files would find other names for those that are done.
@@ -176,25 +208,16 @@ def _root_of_ids(destination: Destination, files: Sequence[Path]) -> Path:
     Raises:
         OptionError: ``root`` is not given, and a file is not below the one of before.
     """
-    folder = destination.folder
+    # A shard that is new takes the root of the others.
+    folder = destination.store if is_store(destination.store) else destination.folder
     if destination.root is not None:
-        return common_folder([Path(destination.root)])
+        return common_folder([destination.root])
     if destination.overwrite or not is_store(folder):
-        return common_folder(path.parent for path in files)
-    before = Path(StoreInfo.read(folder).root)
-    for path in files:
-        if not Path(os.path.abspath(path)).is_relative_to(before):
-            raise OptionError(
-                f"{path} is not below {before}, which the ids in {folder} are relative to. Use "
-                "another folder, or if your music has moved, say where it is now: root, --root."
-            )
-    return before
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a file that is not there, what no file has."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return -1, -1
-    return facts.st_size, facts.st_mtime_ns
+        return folder_of_all(files)
+    before = StoreInfo.read(folder).root
+    if (path := outside(files, before)) is not None:
+        raise OptionError(
+            f"{path} is not below {before}, which the ids in {folder} are relative to. Use "
+            "another folder, or if your music has moved, say where it is now: root, --root."
+        )
+    return located(before)

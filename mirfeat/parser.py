@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", help="load it, and show the vector too")
     _add_extract(add("extract", "Feature vectors of files and folders.", _EXTRACT_EXAMPLES))
     command = add("tags", "The most probable tags of a file.")
-    command.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("-m", "--extractor", default="choi2017", metavar="NAME")
     command.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
     _add_loading(command)
@@ -78,6 +78,7 @@ examples:
   mirfeat extract music/ -m choi2017 -o feats
   mirfeat extract a.mp3 b.flac -m choi2017 --layers 135 -o feats --format npz
   find . -name '*.ogg' | mirfeat extract @- -m mfcc -o feats
+  mirfeat extract music/ -m choi2017 -o feats --shard 3/20
 
 Run it again to go on after an interruption: only files that are new or have
 changed are computed. Read the result with mirfeat.load_features("feats").
@@ -105,7 +106,7 @@ def _add_extract(command: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="file, folder, @list.txt, or @- (a list on stdin)",
+        help="file, folder, URL, @list.txt, or @- (a list on stdin)",
     )
     command.add_argument(
         "-m", "--extractor", required=True, metavar="NAME", help="see 'mirfeat list'; a+b joins two"
@@ -121,10 +122,20 @@ def _add_extract(command: Any) -> None:
     command.add_argument("--no-recursive", action="store_true", help="folders: top level only")
     command.add_argument("--overwrite", action="store_true", help="discard features in DIR")
     command.add_argument(
+        "--shard", metavar="I/N", help="job I of N, each with its share of the files; all into DIR"
+    )
+    command.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip", help="raise: stop at the first"
     )
     command.add_argument("--workers", type=_positive, metavar="N", help="decoding threads")
     command.add_argument("--profile", action="store_true", help="say where the time went")
+    group = command.add_argument_group("on a Ray cluster (docs/cluster.md)")
+    group.add_argument("--ray", metavar="ADDRESS", help="local, auto, HOST:PORT or ray://…")
+    group.add_argument("--actors", metavar="N|MIN:MAX", help="default: what there is room for")
+    group.add_argument("--cpus-per-actor", type=_positive, metavar="N", help="default: up to 4")
+    group.add_argument(
+        "--gpus-per-actor", type=float, default=0, metavar="X", help="may be 0.25; default: 0"
+    )
     vector = command.add_argument_group("the vector")
     vector.add_argument("--layers", help="choi2017, e.g. 135")
     vector.add_argument("--sources", help="kim2018, kim2019, e.g. tag,artist or gsedm")
@@ -146,7 +157,11 @@ def _add_loading(command: Any) -> None:
         default="tile",
         help="clips below one segment: repeat (default) or refuse",
     )
-    group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, …")
+    group.add_argument(
+        "--device",
+        default="auto",
+        help="auto (default), cpu, cuda, cuda:1, …; extract: several with commas, or all",
+    )
     group.add_argument("--batch-size", type=_positive, metavar="N", help="segments at a time")
     group.add_argument(
         "--precision",

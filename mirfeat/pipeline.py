@@ -1,9 +1,12 @@
-"""Many clips: decoding ahead in threads, batches across clips, results in input order.
+"""Many clips: each in a thread of its own, or decoded in threads for batches across clips.
 
-Segments of many clips share batches; rows reach their clip in the order of time, so batch size,
-workers and the order of files do not change a result beyond float rounding. Memory does not
-depend on the length or number of files: per decoding thread one block of ten seconds and its
-segments, a bounded queue, one batch.
+On processors a thread takes a clip all the way: as many clips at a time as there are cores, with
+nothing to wait for in between, and batches within the clip. On a GPU threads decode ahead, and
+segments of many clips share batches. Rows reach their clip in the order of time and clips come in
+the order of input, so batch size, workers and the order of files do not change a result beyond
+float rounding. Memory does not depend on the length or number of files: per thread one block of
+ten seconds and its segments; on a processor a batch a thread, on a GPU a bounded queue, the batch
+that is filled and those on their way.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +33,8 @@ from mirfeat.segments import Segment
 # A decoder may start a clip only when it is this close to the oldest unfinished one, or two
 # batches, which clips of one segment could not fill otherwise.
 MAX_AHEAD = 64
+# Beyond, Python itself is what threads wait for; take several processes (devices.py).
+MAX_WORKERS = 16
 
 
 class Batcher:
@@ -78,21 +84,32 @@ class Batcher:
             clip.pending -= 1
 
 
-def run_one(clip: Clip, parts: list[Part], max_seconds: float | None) -> Clip:
-    """Take one clip through the pipeline in this thread; its error is raised."""
-    batcher = Batcher(parts)
+def run_one(
+    clip: Clip,
+    parts: list[Part],
+    max_seconds: float | None,
+    profile: Profile | None = None,
+    stop: threading.Event | None = None,
+) -> Clip:
+    """Take one clip through the pipeline in this thread; its error is raised.
+
+    ``stop`` ends it between two segments.
+    """
+    batcher = Batcher(parts, profile)
     for index, segment in clip_segments(clip, parts, max_seconds):
         batcher.add(clip, index, segment)
+        if stop is not None and stop.is_set():
+            return clip
     batcher.flush()
     return clip
 
 
-def default_workers(device: torch.device) -> int:
-    """Decoding threads: the cores, half of them where the network needs them too, at most 8."""
+def default_workers() -> int:
+    """The cores, at most 16: decoding threads beside a GPU, clips at a time on processors."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return min(8, cores) if device.type == "cuda" else max(1, min(8, cores // 2))
+    return min(MAX_WORKERS, cores)
 
 
 def run_many(
@@ -101,23 +118,76 @@ def run_many(
     max_seconds: float | None,
     workers: int,
     profile: Profile | None = None,
+    *,
+    shared_batches: bool | None = None,
 ) -> Generator[Clip, None, None]:
-    """Take clips through the pipeline, decoding ahead in threads; yield them in input order.
+    """Take clips through the pipeline in ``workers`` threads; yield them in input order.
+
+    ``shared_batches`` are batches across clips; by default where a device is no processor.
 
     An error that belongs to a clip is left in it; any other one is a bug and stops the run.
     Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
+    if shared_batches is None:
+        shared_batches = any(part.device.type != "cpu" for part in parts)
     messages: queue.Queue[_Message] = queue.Queue(
         maxsize=2 * max(part.batch_size for part in parts)
     )
-    stop = threading.Event()
-    with ThreadPoolExecutor(workers, thread_name_prefix="mirfeat-decode") as decoders:
+    line = _Line(parts, max_seconds, messages, threading.Event(), profile or Profile())
+    work = _drive if shared_batches else _side_by_side
+    with _Threads(workers) as threads:
         try:
-            line = _Line(parts, max_seconds, messages, stop, profile or Profile())
-            yield from _drive(iter(clips), line, decoders)
+            yield from work(iter(clips), line, threads)
         finally:
-            stop.set()
-            decoders.shutdown(wait=True, cancel_futures=True)
+            line.stop.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that keep to one core each: torch's own threads would compete with the others."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(
+            workers, "mirfeat-worker", initializer=torch.set_num_threads, initargs=(1,)
+        )
+        self._before = torch.get_num_threads()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        ended = super().__exit__(*error)
+        # New threads of the program would start with one otherwise.
+        torch.set_num_threads(self._before)
+        return ended
+
+
+def _side_by_side(
+    clips: Iterator[Clip], line: _Line, threads: ThreadPoolExecutor
+) -> Iterator[Clip]:
+    """Every clip from file to rows in one thread."""
+    running = deque[tuple[Clip, Future[BaseException | None] | None]]()
+    while True:
+        while len(running) < MAX_AHEAD and (clip := next(clips, None)) is not None:
+            # Its source may have been bad from the start.
+            running.append((clip, None if clip.finished else threads.submit(_whole, clip, line)))
+        if not running:
+            return
+        clip, whole = running.popleft()
+        if whole is not None:
+            _end(clip, whole.result())
+        yield clip
+
+
+def _whole(clip: Clip, line: _Line) -> BaseException | None:
+    """Body of a thread that takes a clip all the way."""
+    started, own = time.monotonic(), Profile()
+    try:
+        run_one(clip, line.parts, line.max_seconds, own, line.stop)
+    except BaseException as error:
+        return error
+    finally:
+        network = own.seconds.get("network", 0.0)
+        line.profile.add("network", network)
+        line.profile.add("decode", time.monotonic() - started - network)
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,18 +251,16 @@ def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> 
                 batcher.add(message.clip, message.index, message.segment)
             else:
                 decoding -= 1
-                _end(message)
+                _end(message.clip, message.error)
         while unfinished and unfinished[0].finished:
             yield unfinished.popleft()
 
 
-def _end(message: _Message) -> None:
-    error = message.error
+def _end(clip: Clip, error: BaseException | None) -> None:
     if error is not None and not isinstance(error, MirfeatError | OSError):
         raise error
     assert error is None or isinstance(error, Exception)
-    message.clip.error = error
-    message.clip.decoded = True
+    clip.error, clip.decoded = error, True
 
 
 def _decode(clip: Clip, line: _Line) -> None:

@@ -103,7 +103,9 @@ class Profile:
     def waiting_on(self) -> str:
         """What the run waits for most: ``decode`` or ``network``."""
         spent = self.seconds
-        idle, busy = spent.get("wait", 0.0), spent.get("network", 0.0)
+        # Where nobody waits for decoders, threads do both.
+        idle = spent.get("wait", spent.get("decode", 0.0))
+        busy = spent.get("network", 0.0)
         return "" if idle + busy == 0 else "decode" if idle > busy else "network"
 
 

@@ -7,7 +7,6 @@ holds for it. Disk needed: one file per decoding thread.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
 import os
 import re
@@ -74,12 +73,14 @@ Location: TypeAlias = Path | Remote
 
 def is_url(path: str | os.PathLike[str]) -> bool:
     """Whether this is an address and not a path."""
-    return isinstance(path, Remote) or _URL.match(os.fspath(path)) is not None
+    if isinstance(path, str):
+        return _URL.match(path) is not None
+    return not isinstance(path, Path) and is_url(os.fspath(path))
 
 
 def located(path: str | os.PathLike[str]) -> Location:
     """A path or an address, from what a caller gave."""
-    if isinstance(path, Remote):
+    if isinstance(path, Remote | Path):
         return path
     return Remote(os.fspath(path)) if is_url(path) else Path(path)
 
@@ -121,7 +122,8 @@ def _retried(url: str, action: Callable[[], T]) -> T:
             raise DecodeError(f"{url}: there is no such file.") from error
         except PermissionError as error:
             raise DecodeError(f"{url}: no permission to read it ({error}).") from error
-        except IsADirectoryError as error:
+        # fsspec makes a folder of the file that a folder is copied to.
+        except (IsADirectoryError, FileExistsError) as error:
             raise DecodeError(f"{url}: is a folder. Use 'mirfeat extract URL'.") from error
         # Each service has errors of its own, without a class in common.
         except Exception as error:
@@ -210,7 +212,8 @@ def _open_system(url: str) -> tuple[Any, str]:
 @cache
 def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
     try:
-        fsspec: Any = importlib.import_module("fsspec")  # an extra: most music is on a disk
+        import fsspec  # an extra: most music is on a disk
+        from fsspec.registry import known_implementations
     except ImportError as error:
         raise MissingPackageError(
             f"{protocol}:// needs fsspec: pip install 'mirfeat[remote]'"
@@ -224,10 +227,10 @@ def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         # fsspec's own words name the package, which is often called like its module.
-        module = fsspec.registry.known_implementations[protocol]["class"].partition(".")[0]
+        module = known_implementations[protocol]["class"].partition(".")[0]
         line = "" if module == "fsspec" else f": pip install {module}"
         raise MissingPackageError(f"{protocol}:// needs another package ({error}){line}") from error
-    return lambda url: fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    return lambda url: fsspec.core.url_to_fs(url)
 
 
 @cache

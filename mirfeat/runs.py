@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from mirfeat.audio import Audio, PathLike
 from mirfeat.clips import Clip, Part, embedding_arrays, new_clip, vector_of
-from mirfeat.collection import common_folder, ids_of
+from mirfeat.collection import folder_of_all, ids_of
 from mirfeat.errors import AudioError, OptionError
 from mirfeat.features import FeatureTable, Result, RunReport
-from mirfeat.filling import Destination, Extracted, Tally, Task, failure_of, fill
+from mirfeat.filling import Destination, Extract, Extracted, Tally, Task, failure_of, fill
 from mirfeat.pipeline import default_workers, run_many
 from mirfeat.progress import Profile, Progress
+from mirfeat.remote import located
 from mirfeat.store import StoreInfo
 from mirfeat.units import Unit, provenance_of
 
 Item: TypeAlias = Any
-"""A path, an Audio, (array, sample_rate), or (id, any of these)."""
+"""A path, a URL, an Audio, (array, sample_rate), or (id, any of these)."""
 
 OnError = Literal["skip", "raise", "nan"]
 
@@ -68,7 +68,7 @@ class Run:
         Raises:
             AudioError: of the first bad clip, with ``on_error="raise"``.
         """
-        workers = self.workers or default_workers(self.parts[0].device)
+        workers = self.workers or default_workers()
         running = run_many(clips, self.parts, self.max_seconds, workers, self.profile)
         with closing(running), progress as bar:
             for clip in running:
@@ -135,8 +135,8 @@ class Run:
     def table(self, paths: Iterable[PathLike], root: PathLike | None) -> FeatureTable:
         """Vectors of files as one table."""
         _refuse_one(paths)
-        files = [Path(path) for path in paths]
-        base = root or common_folder(path.parent for path in files)
+        files = [located(path) for path in paths]
+        base = root or folder_of_all(files)
         items = list(zip(ids_of(files, base), files, strict=True))
         results = list(self.results(items))
         rows = {result.id: result.vector for result in results if result.vector is not None}
@@ -149,8 +149,16 @@ class Run:
             tuple(failure_of(result) for result in results if result.status == "failed"),
         )
 
-    def to_store(self, destination: Destination, paths: Iterable[PathLike]) -> RunReport:
-        """Vectors of files into a folder; what is there already is skipped."""
+    def to_store(
+        self,
+        destination: Destination,
+        paths: Iterable[PathLike],
+        elsewhere: Extract | None = None,
+    ) -> RunReport:
+        """Vectors of files into a folder; what is there already is skipped.
+
+        They are computed here, or ``elsewhere``: by other processes or machines.
+        """
         _refuse_one(paths)
         destination.check(self.on_error)
 
@@ -158,23 +166,21 @@ class Run:
             embed, format = destination.embed, destination.format
             return StoreInfo(provenance_of(self.units), self.feature_names, format, embed, root)
 
-        def extract(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
-            return self.extracted(tasks, there, keep_rows=destination.embed)
+        def here(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
+            return self.extracted(tasks, self.progress_of(tasks, there), destination.embed)
 
-        return fill(destination, info, paths, extract, self.profile)
+        return fill(destination, info, paths, elsewhere or here, self.profile)
+
+    def progress_of(self, tasks: Sequence[Task], there: int) -> Progress:
+        """The bar of a run over ``tasks``; ``there`` files were done before."""
+        sizes, total = {task.id: task.size for task in tasks}, len(tasks) + there
+        return Progress(self.name, sizes, total=total, there=there, shown=self.progress)
 
     def extracted(
-        self, tasks: list[Task], there: int, *, keep_rows: bool = False
+        self, tasks: Iterable[Task], progress: Progress, keep_rows: bool = False
     ) -> Generator[Extracted, None, None]:
-        """What became of each task, in their order; ``there`` files were done before."""
+        """What became of each task, in their order."""
         clips = (self.clip(task.id, task.path, keep_rows=keep_rows) for task in tasks)
-        progress = Progress(
-            self.name,
-            {task.id: task.size for task in tasks},
-            total=len(tasks) + there,
-            there=there,
-            shown=self.progress,
-        )
         with closing(self.finished(clips, progress)) as finished:
             for clip in finished:
                 arrays = None

@@ -11,13 +11,13 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from mirfeat.csvfiles import join_csv, read_csv, write_csv
+from mirfeat.csvfiles import join_csv, read_csv, read_records, write_csv
 from mirfeat.errors import MissingPackageError, StoreError
 from mirfeat.files import replacing
 
@@ -26,6 +26,9 @@ FORMATS: tuple[Format, ...] = ("csv", "parquet", "npz", "npy")
 # What file systems take. A clip whose name leaves no room for ".npz" gets a shortened one.
 _NAME_MAX_BYTES = 255
 _FACTS = ("id", "seconds", "rows", "notes", "size", "mtime_ns")
+MATRIX = "matrix.npy"
+"""What ``load_features(mmap=True)`` keeps in a folder: no clip's file."""
+_BEING_REPLACED = (-2, -2)  # size and time of change that no file has
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,10 @@ class Shards(Protocol):
         """Name of the one file that parts become at a clean end, if they do."""
         ...
 
+    def announce(self, path: Path, rows: Sequence[Row]) -> None:
+        """Before ``write(path, …)``: these clips have a row already, of another state of theirs."""
+        ...
+
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         """Write one file of rows."""
         ...
@@ -98,20 +105,23 @@ class CsvShards:
         """Columns are the facts, then ``feature_names``."""
         self._header = [*_FACTS, *feature_names]
 
+    def announce(self, path: Path, rows: Sequence[Row]) -> None:
+        """Nothing: a row of before stays as it is until the new one is there."""
+
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         """Write one file of rows."""
         write_csv(path, self._header, ([*row.facts(), *map(str, row.vector)] for row in rows))
 
     def read(self, path: Path) -> Iterator[Row]:
         """Rows of one file, in order."""
-        count = len(_FACTS)
-        for cells in read_csv(path, self._header):
-            vector = np.array(cells[count:], dtype=np.float32)
-            yield _row(cells[:count], vector)
+        count = len(self._header) - len(_FACTS)
+        for record in read_records(path, self._header, len(_FACTS)):
+            yield _row(record.cells, _numbers(record.rest, count, path))
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one file holds, without their vectors."""
-        yield from map(_seen, read_csv(path, self._header))
+        for record in read_records(path, self._header, len(_FACTS)):
+            yield _seen(record.cells)
 
     def tidy(self, files: Sequence[Path], homes: Homes) -> None:
         """One ``features.csv``; the parts go once it is complete."""
@@ -137,6 +147,9 @@ class ParquetShards:
         types = (pa.string(), pa.float64(), pa.int64(), pa.string(), pa.int64(), pa.int64())
         fields = [*zip(_FACTS, types, strict=True), ("vector", pa.list_(pa.float32(), dimension))]
         self._schema = pa.schema(fields)
+
+    def announce(self, path: Path, rows: Sequence[Row]) -> None:
+        """Nothing: a row of before stays as it is until the new one is there."""
 
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         """Write one file of rows."""
@@ -184,6 +197,8 @@ class ParquetShards:
                 if not file.schema_arrow.equals(self._schema):
                     raise StoreError(f"{path}: the columns are not those of this store.")
                 return file.read(columns)
+        except FileNotFoundError:
+            raise  # joined or made anew by a writer since it was listed
         except (OSError, ValueError, self._pa.ArrowException) as error:
             raise StoreError(f"{path}: not a readable part of this store: {error}") from error
 
@@ -200,11 +215,21 @@ class ClipFiles:
         """Clip files below ``folder``."""
         self._folder, self._kind = folder, kind
 
+    def announce(self, path: Path, rows: Sequence[Row]) -> None:
+        """List these clips as made from a state that no file has.
+
+        Otherwise a run that is killed after it has replaced a clip's file would leave a list that
+        says what the file before it was made from.
+        """
+        size, mtime_ns = _BEING_REPLACED
+        changed = [replace(row, size=size, mtime_ns=mtime_ns) for row in rows]
+        write_csv(path, _FACTS, (row.facts() for row in changed))
+
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         """Write the clips' files, then the index, so that the index never promises too much."""
         rows = list(rows)
         for row in rows:
-            with replacing(self._path(row.id)) as temporary, temporary.open("wb") as file:
+            with replacing(Path(self._path(row.id))) as temporary, temporary.open("wb") as file:
                 arrays = row.arrays or {"vector": row.vector}
                 if self._kind == "npz":
                     np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -215,14 +240,14 @@ class ClipFiles:
     def read(self, path: Path) -> Iterator[Row]:
         """Rows of one index file; a clip whose file is gone is left out."""
         for cells in read_csv(path, _FACTS):
-            if (clip := self._path(cells[0])).exists():
-                arrays = _arrays(clip)
+            if os.path.exists(clip := self._path(cells[0])):
+                arrays = _arrays(Path(clip))
                 yield _row(cells, arrays["vector" if "vector" in arrays else "values"])
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one index lists and the folder has."""
         for cells in read_csv(path, _FACTS):
-            if self._path(cells[0]).exists():
+            if os.path.exists(self._path(cells[0])):
                 yield _seen(cells)
 
     def tidy(self, files: Sequence[Path], homes: Homes) -> None:
@@ -235,17 +260,19 @@ class ClipFiles:
         """Delete the clips' files that one index lists, but for those in ``keep``."""
         for cells in read_csv(path, _FACTS):
             if cells[0] not in keep:
-                self._path(cells[0]).unlink(missing_ok=True)
+                Path(self._path(cells[0])).unlink(missing_ok=True)
 
     def arrays(self, id: str) -> dict[str, np.ndarray]:
         """Everything in a clip's npz file."""
-        return _arrays(self._path(id))
+        return _arrays(Path(self._path(id)))
 
-    def _path(self, id: str) -> Path:
+    def _path(self, id: str) -> str:
+        """Where a clip's file is; text, because a Path costs more than to look for the file."""
         folder, _, name = id.rpartition("/")
-        if len(os.fsencode(name)) + len(f".{self._kind}") > _NAME_MAX_BYTES:
+        long = len(os.fsencode(name)) + len(f".{self._kind}") > _NAME_MAX_BYTES
+        if long or f"{id}.{self._kind}" == MATRIX:
             name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-        return self._folder / folder / f"{name}.{self._kind}"
+        return os.path.join(self._folder, folder, f"{name}.{self._kind}")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -255,8 +282,23 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             data = np.load(file, allow_pickle=False)
             return {"values": data} if isinstance(data, np.ndarray) else dict(data)
+    except FileNotFoundError:
+        raise  # deleted by a writer since it was listed
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: not a readable file of this store: {error}") from error
+
+
+def _numbers(text: bytes, count: int, path: Path) -> np.ndarray:
+    """float32 (count,) of numbers with commas between them."""
+    try:
+        # Of nothing at the end NumPy would make a number.
+        if not text.rstrip().endswith(b","):
+            values = np.fromstring(text, dtype=np.float32, sep=",")
+            if len(values) == count:
+                return values
+    except (ValueError, DeprecationWarning):
+        pass
+    raise StoreError(f"{path}: holds a line with something else than {count} numbers.")
 
 
 def _row(cells: Sequence[str], vector: np.ndarray) -> Row:

@@ -6,6 +6,7 @@ another way, or one that holds something else, is refused.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,21 @@ from types import TracebackType
 
 import filelock
 
+from mirfeat import matrix
+from mirfeat.contents import data_files
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
 from mirfeat.features import Failure
+from mirfeat.jobarray import Shard, parent_of, shard_folders
 from mirfeat.shards import ClipFiles, Row
-from mirfeat.store import FAILURE_COLUMNS, StoreInfo, data_files, is_store, read_failures
+from mirfeat.store import (
+    FAILURE_COLUMNS,
+    StoreInfo,
+    is_plain_store,
+    is_store,
+    read_failures,
+    stores_in,
+)
 
 PART_ROWS = 500
 # A part is closed after this long even if small, so that a kill costs little.
@@ -43,7 +54,7 @@ class StoreWriter:
         """
         self._folder, self._info = folder, info
         self._shards = info.shards(folder)
-        self._waiting: list[Row] = []
+        self._waiting: dict[str, Row] = {}
         self._last_commit = time.monotonic()
         with _disk(folder):
             # Before anything of ours is put there.
@@ -61,10 +72,9 @@ class StoreWriter:
                 raise
 
     def _prepare(self, resume: bool, overwrite: bool) -> None:
-        for leftover in self._folder.rglob(f"{_UNFINISHED}*"):
-            leftover.unlink(missing_ok=True)
+        _remove_leftovers(self._folder)
         self._recorded = False
-        if is_store(self._folder):
+        if is_plain_store(self._folder):
             there = StoreInfo.read(self._folder)
             if overwrite:
                 self._clear(there)
@@ -74,28 +84,32 @@ class StoreWriter:
                 raise StoreError(
                     f"{self._folder}: holds features already. Resume or overwrite them."
                 )
-        if overwrite or not is_store(self._folder):
+        if overwrite or not is_plain_store(self._folder):
             self._record()
         self.failures = {failure.id: failure for failure in read_failures(self._folder)}
+        self._changed = False
+        self._locate()
+        if any([self._forget(id) for id in self.failures]):
+            # A run was killed after a clip had failed whose earlier file gave a row. That row must
+            # not come back when the clip works again and this run is killed too.
+            self._tidy()
+            self._locate()
+
+    def _locate(self) -> None:
+        """Look for the rows that are there."""
         # Of each clip that is done: what it was made from, and the file that has its row.
         self._made_from: dict[str, tuple[int, int]] = {}
         self._homes: dict[str, Path] = {}
         self._stale = False
-        for path in data_files(self._folder, self._shards):
+        files = data_files(self._folder, self._shards)
+        for path in files:
             for id, made_from in self._shards.seen(path):
                 self._place(id, made_from, path)
-        for id in self.failures:
-            self._forget(id)
+        self._next_part = _next_number(files)
 
     def _continue(self, there: StoreInfo) -> None:
         """Check that rows of this run can stand beside those that are there."""
-        lines = self._info.provenance.differences(there.provenance)
-        lines += [
-            f"{name}: {mine!r} here, {theirs!r} there"
-            for name in ("format", "embed")
-            if (mine := getattr(self._info, name)) != (theirs := getattr(there, name))
-        ]
-        if lines:
+        if lines := self._info.differences(there):
             raise ProvenanceError(
                 f"{self._folder} was made in another way ({'; '.join(lines)}). "
                 "Use another folder, or --overwrite."
@@ -112,6 +126,7 @@ class StoreWriter:
                 shards.delete(path, keep={})
         for path in (*files, self._folder / "failures.csv"):
             path.unlink(missing_ok=True)
+        self._discard_matrix()
 
     def has(self, id: str, size: int, mtime_ns: int) -> bool:
         """Whether this very file is done."""
@@ -119,16 +134,21 @@ class StoreWriter:
 
     def add(self, row: Row) -> None:
         """Take a row; it is safe once its part is written."""
-        self._waiting.append(row)
+        self._waiting[row.id] = row
         self.failures.pop(row.id, None)
-        elapsed = time.monotonic() - self._last_commit
-        if len(self._waiting) >= PART_ROWS or elapsed > PART_SECONDS:
-            self.commit()
+        self._commit_if_due()
 
     def fail(self, failure: Failure) -> None:
         """Note a clip that gave no vector; one of an earlier state of its file does not count."""
         self.failures[failure.id] = failure
-        self._forget(failure.id)
+        self._waiting.pop(failure.id, None)
+        self._changed |= self._forget(failure.id)
+        self._commit_if_due()
+
+    def _commit_if_due(self) -> None:
+        elapsed = time.monotonic() - self._last_commit
+        if len(self._waiting) >= PART_ROWS or elapsed > PART_SECONDS:
+            self.commit()
 
     def commit(self) -> None:
         """Write the list of failures, and what is waiting as a part."""
@@ -141,12 +161,20 @@ class StoreWriter:
                 return
             if not self._recorded:
                 self._record()
-            parts = data_files(self._folder, self._shards)
-            path = self._folder / f"part-{_next_number(parts):06d}{self._shards.suffix}"
-            self._shards.write(path, self._waiting)
-        for row in self._waiting:
+            self._write_part(list(self._waiting.values()))
+        self._waiting = {}
+
+    def _write_part(self, rows: list[Row]) -> None:
+        path = self._folder / f"part-{self._next_part:06d}{self._shards.suffix}"
+        # Noted first: where writing fails, there may be such a part all the same.
+        self._next_part, stale = self._next_part + 1, self._stale
+        self._stale = self._changed = True
+        if again := [row for row in rows if row.id in self._homes]:
+            self._shards.announce(path, again)
+        self._shards.write(path, rows)
+        self._stale = stale
+        for row in rows:
             self._place(row.id, (row.size, row.mtime_ns), path)
-        self._waiting = []
 
     def close(self, *, tidy: bool = True) -> None:
         """Write what is waiting, drop rows that are not valid any more, release the folder."""
@@ -154,6 +182,8 @@ class StoreWriter:
             self.commit()
             if tidy:
                 self._tidy()
+                if self._changed:
+                    self._discard_matrix()
         finally:
             self._lock.release()
 
@@ -168,14 +198,25 @@ class StoreWriter:
         if self._stale or (joined and files not in ([], [self._folder / joined])):
             with _disk(self._folder):
                 self._shards.tidy(files, self._homes)
+            self._changed = True
+
+    def _discard_matrix(self) -> None:
+        """Delete what load_features(mmap=True) made of the rows of before."""
+        with _disk(self._folder):
+            for folder in (self._folder, parent_of(self._folder)):
+                if folder is not None:
+                    matrix.discard(folder)
 
     def _place(self, id: str, made_from: tuple[int, int], path: Path) -> None:
         self._stale |= id in self._homes
         self._made_from[id], self._homes[id] = made_from, path
 
-    def _forget(self, id: str) -> None:
-        self._stale |= self._homes.pop(id, None) is not None
+    def _forget(self, id: str) -> bool:
+        """Whether the clip had a row."""
+        had = self._homes.pop(id, None) is not None
         self._made_from.pop(id, None)
+        self._stale |= had
+        return had
 
     def __enter__(self) -> StoreWriter:
         """Nothing more than the constructor did."""
@@ -188,13 +229,47 @@ class StoreWriter:
         self.close(tidy=kind is None)
 
 
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists() or is_store(folder):
+def claim_shard(parent: Path, shard: Shard, info: StoreInfo, overwrite: bool) -> None:
+    """Make the folder of a shard, below that of a job array.
+
+    Raises:
+        StoreError: the folder holds something else than shards of this total.
+        ProvenanceError: other shards were made in another way, and this one is new.
+    """
+    folder = shard.claim(parent, is_plain_store)
+    if overwrite or is_plain_store(folder) or not is_store(parent):
         return
-    if any(not path.name.startswith((_LOCK, _UNFINISHED)) for path in folder.iterdir()):
+    other = stores_in(parent)[0]
+    if lines := info.differences(StoreInfo.read(other)):
+        raise ProvenanceError(
+            f"{other} was made in another way ({'; '.join(lines)}). Use another folder, or "
+            "--overwrite for all shards."
+        )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists() or is_plain_store(folder):
+        return
+    if shards := shard_folders(folder):
+        count = next(iter(shards)).total
+        raise StoreError(
+            f"{folder}: holds shards of a job array. Go on with --shard 1/{count} to "
+            f"{count}/{count}, or choose another folder."
+        )
+    foreign = any(not name.startswith((_LOCK, _UNFINISHED)) for name in os.listdir(folder))
+    # Looked at again: another process may have begun one just now.
+    if foreign and not is_plain_store(folder):
         raise StoreError(
             f"{folder}: is not empty and not a folder of features. Choose another one."
         )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what killed runs have half written; clips' files lie in folders below."""
+    for here, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(_UNFINISHED):
+                Path(here, name).unlink(missing_ok=True)
 
 
 def _next_number(files: list[Path]) -> int:

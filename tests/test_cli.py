@@ -71,7 +71,8 @@ def loaded(choi: mirfeat.Extractor, monkeypatch: pytest.MonkeyPatch) -> list[dic
         asked.append({"name": name, **options})
         return choi
 
-    monkeypatch.setattr("mirfeat.loading.load_extractor", load)
+    for module in ("loading", "extracting"):
+        monkeypatch.setattr(f"mirfeat.{module}.load_extractor", load)
     monkeypatch.setattr(type(choi), "close", lambda _: None)
     return asked
 
@@ -263,13 +264,13 @@ def test_options_reach_the_extractor(
 ) -> None:
     options = "--checkpoint random:3 --layers 13 --statistics mean --batch-norm clip --short error"
     options += " --hop-seconds 2.5 --max-seconds 20 --device cpu --batch-size 3"
+    options += " --precision bfloat16"
     run("extract", folder, "-m", "choi2017", "-o", tmp_path / "feats", *options.split())
     assert loaded == [
         {
             "name": "choi2017",
             "checkpoint": "random:3",
             "layers": "13",
-            "sources": None,
             "statistics": ["mean"],
             "batch_norm": "clip",
             "short": "error",
@@ -277,6 +278,7 @@ def test_options_reach_the_extractor(
             "max_seconds": 20.0,
             "device": "cpu",
             "batch_size": 3,
+            "precision": "bfloat16",
         }
     ]
 
@@ -662,3 +664,25 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
             env=environment,
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_extract_on_several_devices_into_one_folder(
+    run: Mirfeat, folder: Path, tmp_path: Path
+) -> None:
+    damage(folder / "b.wav")
+    command = ("extract", folder, "-m", "mfcc", "-o")
+    one = run(*command, tmp_path / "one")
+    two = run(*command, tmp_path / "two", "--device", "cpu,cpu")
+    assert (one.code, two.code) == (1, 1)
+    tables = [load_features(tmp_path / name) for name in ("one", "two")]
+    np.testing.assert_array_equal(tables[0].values, tables[1].aligned(tables[0].ids))
+    assert tables[0].failures == tables[1].failures
+
+
+def test_the_profile_of_a_run_says_where_the_time_went(
+    run: Mirfeat, folder: Path, tmp_path: Path
+) -> None:
+    err = run("extract", folder, "-m", "mfcc", "-o", tmp_path / "feats", "--profile").err
+    lines = [line.split() for line in err.splitlines() if line.endswith("%")]
+    assert sorted(line[0] for line in lines) == ["decode", "network", "write"]
+    assert all(float(line[1]) >= 0 for line in lines)

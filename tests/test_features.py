@@ -1,6 +1,7 @@
 """Moments, embeddings and tables."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mirfeat
-from mirfeat.errors import OptionError, StoreError
+from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.features import Embedding, Failure, FeatureTable, Moments, check_statistics
 from tests.sounds import music
 from tests.stores import PROVENANCE
@@ -196,6 +197,27 @@ def test_a_frame_has_ids_as_index_and_features_as_columns(table: FeatureTable) -
     assert list(frame.index) == list(table.ids)
     assert list(frame.columns) == list(NAMES)
     np.testing.assert_array_equal(frame.to_numpy(), table.values, strict=True)
+
+
+def test_a_polars_frame_has_a_column_of_ids_and_one_a_feature(table: FeatureTable) -> None:
+    pl = pytest.importorskip("polars")
+    frame = table.to_polars()
+    assert frame.columns == ["id", *NAMES]
+    assert frame["id"].to_list() == list(table.ids)
+    assert set(frame.dtypes[1:]) == {pl.Float32}
+    np.testing.assert_array_equal(frame.drop("id").to_numpy(), table.values, strict=True)
+    empty = FeatureTable(np.zeros((0, 4), np.float32), (), NAMES, PROVENANCE).to_polars()
+    assert (empty.shape, empty.schema) == ((0, 5), frame.schema)
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_frames_say_which_package_they_need(
+    table: FeatureTable, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    make = table.to_frame if package == "pandas" else table.to_polars
+    with pytest.raises(MissingPackageError, match=f"pip install {package}"):
+        make()
 
 
 @pytest.mark.parametrize("name", ["table.npz", "table", "table.v1.2"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mirfeat.files import replacing, sha256_of
+from mirfeat.files import replacing, sha256_of, sync_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -132,3 +132,54 @@ def test_of_many_writers_one_wins_whole(tmp_path: Path) -> None:
     data = path.read_bytes()
     assert data == data[:1] * 100_000
     assert names(tmp_path) == ["file"]
+
+
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is forced to the disk, and where names change, in order."""
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def noted_rename(self: Path, target: Path) -> Path:
+        done.append(f"-> {target.name}")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_rename)
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
+def test_bytes_are_on_the_disk_before_the_name_and_the_name_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, done = tmp_path / "folder", synced(monkeypatch)
+    with replacing(folder / "file.txt") as temporary:
+        temporary.write_text("new")
+    assert done == [temporary.name, "-> file.txt", "folder"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_disk_that_cannot_sync_folders_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    sync_folder(tmp_path)
+    sync_folder(tmp_path / "nowhere")
+
+
+def test_a_disk_that_fails_there_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        sync_folder(tmp_path)

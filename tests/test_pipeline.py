@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from mirfeat.clips import Clip, Part, new_clip, vector_of
 from mirfeat.errors import AudioError
 from mirfeat.networks import mfcc
 from mirfeat.networks.blocks import Rows
-from mirfeat.pipeline import MAX_AHEAD, default_workers, run_many, run_one
+from mirfeat.pipeline import MAX_AHEAD, default_workers, run_one
 from mirfeat.segments import Segment
 from tests.sounds import music
 
@@ -51,7 +51,23 @@ def finishes(work: Callable[[], T], seconds: float = 30.0) -> T:
 
 
 def decoders() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("mirfeat-decode")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("mirfeat-worker")]
+
+
+SHARED = [False]
+
+
+@pytest.fixture(autouse=True, params=["clip by clip", "shared batches"])
+def shared(request: pytest.FixtureRequest) -> bool:
+    """Whether clips share batches, as on a GPU, or are taken all the way in one thread each."""
+    SHARED[0] = request.param == "shared batches"
+    return SHARED[0]
+
+
+def run_many(
+    clips: Iterable[Clip], parts: list[Part], max_seconds: float | None, workers: int
+) -> Generator[Clip, None, None]:
+    return pipeline.run_many(clips, parts, max_seconds, workers, shared_batches=SHARED[0])
 
 
 def part_of(
@@ -168,8 +184,10 @@ def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
 
 
 def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, shared: bool
 ) -> None:
+    if not shared:
+        pytest.skip("there is no queue")
     parts = [part_of(batch_size=2)]
     decoded = seen = most = 0
     decode, add = pipeline.clip_segments, pipeline.Batcher.add
@@ -327,8 +345,10 @@ def limited_memory(most: int, sizes: list[int]) -> Callable[[torch.Tensor], Rows
 
 
 def test_out_of_memory_makes_batches_smaller_for_good_and_says_so(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, shared: bool
 ) -> None:
+    if not shared:
+        pytest.skip("only a GPU runs out of memory so that one can go on")
     sizes: list[int] = []
     parts = [part_of(batch_size=9, run=limited_memory(3, sizes))]
     vectors = finishes(lambda: run(parts, 1, [18.0, 20.0]))
@@ -348,10 +368,27 @@ def test_out_of_memory_with_a_single_segment_is_the_end() -> None:
     assert not decoders()
 
 
-@pytest.mark.parametrize(("cores", "cpu", "gpu"), [(1, 1, 1), (2, 1, 2), (12, 6, 8), (64, 8, 8)])
-def test_decoders_leave_cores_to_a_network_that_needs_them(
-    monkeypatch: pytest.MonkeyPatch, cores: int, cpu: int, gpu: int
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (12, 12), (64, 16)])
+def test_as_many_workers_as_cores_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, cores: int, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert default_workers(torch.device("cpu")) == cpu
-    assert default_workers(torch.device("cuda")) == gpu
+    assert default_workers() == workers
+
+
+def test_threads_of_the_program_are_as_many_as_before() -> None:
+    before = torch.get_num_threads()
+    inside: list[int] = []
+
+    def note(batch: torch.Tensor) -> Rows:
+        inside.append(torch.get_num_threads())
+        return batch.mean(2), batch.var(2)
+
+    parts = [part_of(run=note)]
+    finishes(lambda: list(run_many([clip_of(0, parts)], parts, None, workers=2)))
+    started: list[int] = []
+    thread = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert (torch.get_num_threads(), started) == (before, [before])
+    assert SHARED[0] or set(inside) == {1}

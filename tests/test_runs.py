@@ -66,7 +66,7 @@ def damage(path: Path) -> Path:
 
 
 def decoders() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("mirfeat-decode")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("mirfeat-worker")]
 
 
 class Spy:
@@ -589,7 +589,7 @@ def test_ctrl_c_in_the_middle_of_the_network_keeps_what_is_done(
     request: pytest.FixtureRequest,
 ) -> None:
     extractor, runs = mirfeat.load_extractor("mfcc", batch_size=2), 0
-    network = DirectLane.launch
+    network, add, written = DirectLane.launch, StoreWriter.add, threading.Event()
     # A shell starts background jobs with the signal ignored, and Python then leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
@@ -598,16 +598,23 @@ def test_ctrl_c_in_the_middle_of_the_network_keeps_what_is_done(
         nonlocal runs
         runs += 1
         if runs == 3:
+            assert written.wait(20)
             signal.raise_signal(signal.SIGINT)
         return network(self, segments)
 
+    def noted(self: StoreWriter, row: Any) -> None:
+        add(self, row)
+        if row.id == "a/2.wav":
+            written.set()
+
     with monkeypatch.context() as patch:
         patch.setattr(DirectLane, "launch", interrupted)
+        patch.setattr(StoreWriter, "add", noted)
         with pytest.raises(KeyboardInterrupt):
-            extractor.extract_to(tmp_path / "feats", clips)
+            extractor.extract_to(tmp_path / "feats", clips, workers=1)
     assert not decoders()
-    assert len(load_features(tmp_path / "feats")) == 4
-    assert extractor.extract_to(tmp_path / "feats", clips).skipped == 4
+    assert len(load_features(tmp_path / "feats")) == 2
+    assert extractor.extract_to(tmp_path / "feats", clips).skipped == 2
 
 
 @pytest.mark.parametrize("cut", range(0, 7, 2))

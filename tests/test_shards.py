@@ -189,3 +189,53 @@ def test_a_part_that_cannot_be_written_whole_is_not_there(
     with pytest.raises(OSError, match="No space"):
         shards.write(part(tmp_path, shards), [row("a.wav")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
+    shards = CsvShards(NAMES)
+    path = tmp_path / "part-000001.csv"
+    shards.write(path, [row("a.wav", EXTREME[0])])
+    good = path.read_text()
+    for bad in ("0.1,x,1e-45", "0.1,,1e-45", "0.1,-0.0,", ",-0.0,1e-45", "0.1,-0.0,1 2"):
+        path.write_text(good.replace("0.1,-0.0,1e-45", bad))
+        with pytest.raises(StoreError, match=r"part-000001\.csv"):
+            list(shards.read(path))
+
+
+def test_not_a_number_is_read_back(tmp_path: Path) -> None:
+    shards = CsvShards(NAMES)
+    path = tmp_path / "part-000001.csv"
+    vector = np.array([np.nan, np.inf, -np.inf], np.float32)
+    shards.write(path, [row("a.wav", vector)])
+    np.testing.assert_array_equal(next(shards.read(path)).vector, vector)
+
+
+def test_who_is_done_is_read_without_the_numbers(tmp_path: Path) -> None:
+    """And so in a fraction of the time: resuming reads nothing else."""
+    shards = CsvShards(NAMES)
+    path = tmp_path / "part-000001.csv"
+    shards.write(path, [row(id) for id in IDS])
+    path.write_bytes(path.read_bytes().replace(b"2.3333333", b"what"))
+    assert [id for id, _ in shards.seen(path)] == IDS
+    with pytest.raises(StoreError, match="numbers"):
+        list(shards.read(path))
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_announced_clips_are_done_in_no_state_of_theirs(tmp_path: Path, kind: str) -> None:
+    shards, rows = ClipFiles(tmp_path, kind), [row("a.wav"), row("b.wav")]
+    shards.write(tmp_path / "part-000001.csv", rows)
+    shards.announce(tmp_path / "part-000002.csv", rows[:1])
+    ((id, made_from),) = shards.seen(tmp_path / "part-000002.csv")
+    assert id == "a.wav"
+    # No file has a negative size; one that is not there counts as (-1, -1).
+    assert made_from == (-2, -2)
+    np.testing.assert_array_equal(
+        next(shards.read(tmp_path / "part-000002.csv")).vector, rows[0].vector
+    )
+
+
+def test_tables_announce_nothing(tmp_path: Path) -> None:
+    for shards in (CsvShards(NAMES), ParquetShards(len(NAMES))):
+        shards.announce(part(tmp_path, shards), [row("a.wav")])
+    assert list(tmp_path.iterdir()) == []

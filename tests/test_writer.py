@@ -6,15 +6,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mirfeat import shards
 from mirfeat import writer as writing
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
 from mirfeat.features import Failure
 from mirfeat.shards import FORMATS, Format, Row
-from mirfeat.store import StoreInfo, load_features
+from mirfeat.store import StoreInfo, load_features, read_failures
 from mirfeat.writer import StoreWriter
 from tests.stores import NAMES, PROVENANCE, info, row
 
@@ -356,6 +358,139 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_store(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StoreError, match="Permission denied"):
         open_store(tmp_path / "feats", info())
+
+
+class KilledError(BaseException):
+    """Nothing after the line that raises it happens."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise KilledError
+
+
+def test_an_old_row_does_not_come_back_when_its_clip_works_again(
+    tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row, then a failure, both kills; then a row whose part is not written: neither is there."""
+    write(tmp_path, info(format), row("f.wav"), row("b.wav"))
+    store = open_store(tmp_path, info(format))
+    store.fail(FAILED)
+    store.close(tidy=False)
+    store = open_store(tmp_path, info(format))
+    store.add(row("f.wav", number=9))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._shards), "write", kill)
+        with pytest.raises(KilledError):
+            store.close(tidy=False)
+    table = load_features(tmp_path)
+    assert (table.ids, table.failures) == (("b.wav",), ())
+    with open_store(tmp_path, info(format)) as store:
+        assert not store.has(*made_from(row("f.wav")))
+
+
+@pytest.mark.parametrize("format", ["npz", "npy"])
+def test_a_clip_replaced_without_its_list_is_done_in_no_state(
+    tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between; then the file of before comes back, and has the vector of the other."""
+    write(tmp_path, info(format), row("a.wav"), row("b.wav"))
+    store = open_store(tmp_path, info(format))
+    store.add(row("a.wav", number=9))
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "write_csv", lambda *_: None)
+        calls: list[object] = []
+        real = shards.write_csv
+
+        def killed_at_the_second(*arguments: Any) -> None:
+            calls.append(arguments)
+            kill() if len(calls) == 2 else real(*arguments)
+
+        patch.setattr(shards, "write_csv", killed_at_the_second)
+        with pytest.raises(KilledError):
+            store.close(tidy=False)
+    assert_table(tmp_path, row("a.wav", number=9), row("b.wav"))
+    with open_store(tmp_path, info(format)) as store:
+        assert not store.has(*made_from(row("a.wav")))
+        assert not store.has(*made_from(row("a.wav", number=9)))
+        assert store.has(*made_from(row("b.wav")))
+        store.add(row("a.wav"))
+    assert_table(tmp_path, row("a.wav"), row("b.wav"))
+    assert sorted(ids_in(tmp_path, format)) == ["a.wav", "b.wav"]
+
+
+def test_a_part_that_is_there_although_writing_it_failed_is_no_second_row(
+    tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(folder: Path) -> None:
+        if any(folder.glob("part-*")):
+            raise OSError(5, "Input/output error")
+
+    store = open_store(tmp_path, info(format))
+    store.add(row("a.wav"))
+    with monkeypatch.context() as patch:
+        patch.setattr("mirfeat.files.sync_folder", broken)
+        with pytest.raises(StoreError, match="Input/output error"):
+            store.commit()
+    store.close()
+    assert_table(tmp_path, row("a.wav"))
+    assert ids_in(tmp_path, format) == ["a.wav"]
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 500])
+def test_the_last_word_about_a_clip_counts(
+    tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch, part_rows: int
+) -> None:
+    monkeypatch.setattr(writing, "PART_ROWS", part_rows)
+    with open_store(tmp_path, info(format)) as store:
+        for item in (row("a.wav"), row("f.wav"), row("a.wav", number=9), row("g.wav")):
+            store.add(item)
+        store.fail(FAILED)
+        store.fail(Failure("g.wav", "DecodeError", "damaged"))
+        store.add(row("g.wav", number=8))
+    assert_table(tmp_path, row("a.wav", number=9), row("g.wav", number=8))
+    assert sorted(ids_in(tmp_path, format)) == ["a.wav", "g.wav"]
+    assert load_features(tmp_path).failures == (FAILED,)
+
+
+def test_failures_alone_are_safe_after_a_while_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(writing.time, "monotonic", lambda: now)
+    with open_store(tmp_path, info()) as store:
+        store.fail(FAILED)
+        assert read_failures(tmp_path) == []
+        now = writing.PART_SECONDS + 1
+        store.fail(Failure("g.wav", "DecodeError", "damaged"))
+        assert [item.id for item in read_failures(tmp_path)] == ["f.wav", "g.wav"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
+def test_parts_go_when_the_joined_file_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power could keep the deletion and forget the new name."""
+    done: list[str] = []
+    fsync, unlink = os.fsync, Path.unlink
+
+    def noted_fsync(descriptor: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")) == tmp_path:
+            done.append(f"sync with {(tmp_path / 'features.csv').exists()}")
+        fsync(descriptor)
+
+    def noted_unlink(self: Path, missing_ok: bool = False) -> None:
+        if self.name.startswith("part-"):
+            done.append(self.name)
+        unlink(self, missing_ok=missing_ok)
+
+    with open_store(tmp_path, info()) as store:
+        store.add(row("a.wav"))
+        store.commit()
+        store.add(row("b.wav"))
+        store.commit()
+        monkeypatch.setattr(os, "fsync", noted_fsync)
+        monkeypatch.setattr(Path, "unlink", noted_unlink)
+    assert done[-3:] == ["sync with True", "part-000001.csv", "part-000002.csv"]
 
 
 # Runs in a process of its own, which forks a child for each moment at which a run can be killed.

@@ -1,4 +1,4 @@
-"""What a worker tells ``benchmarks.peer_runs``: a line of JSON after its first vector, one at the end.
+"""What workers tell ``benchmarks.peer_runs``: a line of JSON after its first vector and after all.
 
 A worker is started as ``python -m benchmarks.peer_workers.run_X [option ...] -- FILE ...``. It
 loads its tool, makes the vector of the first file, and then the vectors of all files.

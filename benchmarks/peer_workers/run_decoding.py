@@ -17,11 +17,9 @@ SAMPLE_RATE = 12_000
 
 def load(options: Sequence[str]) -> Vectors:
     """As many threads as mirfeat decodes with, or ``options[0]`` "all": one a core."""
-    import torch
-
     from mirfeat.pipeline import default_workers
 
-    workers = default_workers(torch.device("cpu"))
+    workers = default_workers()
     if options:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
 

@@ -18,7 +18,7 @@ def load(options: Sequence[str]) -> Vectors:
         table = extractor.extract_files(paths, progress=False)
         if table.failures:
             raise SystemExit(str(table.failures[0]))
-        return list(table.X)
+        return list(table.values)
 
     return vectors
 

@@ -180,7 +180,8 @@ class FrozenTaps(LayerTaps):
     def block(self, index: int, image: Tensor) -> Tensor:
         """Convolution, pooling, ELU."""
         kernel, bias = self.get_buffer(f"kernel{index}"), self.get_buffer(f"bias{index}")
-        return F.elu(F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index]))
+        maps = F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index])
+        return F.elu(maps, inplace=True)
 
 
 class ClipTaps(LayerTaps):

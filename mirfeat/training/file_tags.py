@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from mirfeat.audio import ClipFacts, PathLike, checked_blocks, open_clip
-from mirfeat.collection import ids_of, survey
+from mirfeat.collection import ids_of, only_local, survey
 from mirfeat.errors import AudioError, ManifestError, MissingPackageError
 from mirfeat.training.manifest import RANGES, write_manifest
 from mirfeat.training.tempo import tempo_of
@@ -66,7 +66,8 @@ def build_manifest(
     _use_tinytag()
     if bpm:
         _use_librosa()
-    paths, root = survey(inputs)
+    located, root = survey(inputs)
+    paths = only_local(located)
     ids = ids_of(paths, root)
     hidden = None if progress is None else not progress
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from mirfeat.audio import open_clip
-from mirfeat.collection import find_audio
+from mirfeat.collection import find_audio, only_local
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.datasets.places import clips_of_folders, relative
 from mirfeat.evaluation.datasets.record import Columns, columns
@@ -33,7 +33,7 @@ def cut_jamendo(songs: str | os.PathLike[str], output: str | os.PathLike[str]) -
     """
     count = 0
     for split in SPLITS:
-        for song in find_audio([Path(songs) / split]):
+        for song in only_local(find_audio([Path(songs) / split])):
             segments = _segments(Path(songs) / "jamendo_lab" / f"{song.stem}.lab")
             with open_clip(song, None) as reader:
                 rate = round(reader.sample_rate)

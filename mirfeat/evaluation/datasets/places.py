@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mirfeat.collection import find_audio
+from mirfeat.collection import find_audio, only_local
 from mirfeat.errors import OptionError
 from mirfeat.evaluation.datasets.record import AbsentError
 
@@ -55,7 +55,7 @@ def clips_of_folders(root: Path, labels: Mapping[str, str] | None = None) -> lis
         AbsentError: no audio, or none of some class.
     """
     try:
-        files = find_audio([root])
+        files = only_local(find_audio([root]))
     except OptionError as error:
         raise AbsentError("there is no audio.") from error
     if labels is None:
