@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def many_files(folder: Path, count: int, seconds: float = 1.0) -> Path:
     return listed
 
 
-def main(count: int = 10_000) -> None:
+def main(extractors: Sequence[str] = EXTRACTORS, count: int = 10_000) -> None:
     """Print the table."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -75,7 +76,7 @@ def main(count: int = 10_000) -> None:
             "1 h flac": (str(long_file(folder, "flac", 60)),),
             f"{count} files of 1 s": (f"@{many_files(folder, count)}",),
         }
-        for extractor in EXTRACTORS:
+        for extractor in extractors:
             for what, paths in inputs.items():
                 memory, seconds = measure(extractor, *paths)
                 rows.append((extractor, what, f"{memory / 1e6:.0f}", f"{seconds:.1f}"))
@@ -84,4 +85,4 @@ def main(count: int = 10_000) -> None:
 
 if __name__ == "__main__":
     print_machine()
-    main()
+    main(sys.argv[1:] or EXTRACTORS)

@@ -30,8 +30,10 @@ from mirfeat.shards import Format
 from mirfeat.spec import Provenance
 from mirfeat.store import StoreInfo
 
-# A node that goes takes its actors and their batches along; both begin anew elsewhere, this often.
-_MAX_RESTARTS, _MAX_TRIES_AGAIN = 10, 4
+# A node that goes takes its actors and their batches along; both begin anew elsewhere. Actors this
+# often, which ends a run whose files crash them; batches without a limit, since Ray counts a try
+# every second or so until it has noticed that the node is gone.
+_MAX_RESTARTS, _NO_LIMIT = 10, -1
 # While a batch is computed nothing moves, and a batch of day-long files takes its time.
 _NO_PROGRESS_SECONDS = 6 * 3600
 # What passes through Ray's memory here is names and vectors.
@@ -175,7 +177,7 @@ def _batches(
         num_cpus=pool.cpus_per_actor,
         num_gpus=pool.num_gpus or None,
         max_restarts=_MAX_RESTARTS,
-        max_task_retries=_MAX_TRIES_AGAIN,
+        max_task_retries=_NO_LIMIT,
     )
     try:
         with closing(iter(computed.iter_batches(batch_size=None, batch_format="numpy"))) as given:
