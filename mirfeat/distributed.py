@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -165,20 +166,23 @@ def _batches(
     context.enable_progress_bars = context.print_on_execution_start = False
     context.wait_for_min_actors_s = pool.wait_seconds
     context.execution_no_progress_timeout_s = _NO_PROGRESS_SECONDS
-    computed = source.map_batches(
-        Worker,
-        fn_constructor_args=(job, pool),
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(
-            min_size=min(least, blocks),
-            max_size=blocks if most is None else min(most, blocks),
-            max_tasks_in_flight_per_actor=2,
-        ),
-        num_cpus=pool.cpus_per_actor,
-        num_gpus=pool.num_gpus or None,
-        max_restarts=_MAX_RESTARTS,
-        max_task_retries=_NO_LIMIT,
-    )
+    with warnings.catch_warnings():
+        # Limits of restarts and tries have no names of their own yet; hence Ray < 2.64.
+        warnings.filterwarnings("ignore", message=".*ray_remote_args")
+        computed = source.map_batches(
+            Worker,
+            fn_constructor_args=(job, pool),
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=min(least, blocks),
+                max_size=blocks if most is None else min(most, blocks),
+                max_tasks_in_flight_per_actor=2,
+            ),
+            num_cpus=pool.cpus_per_actor,
+            num_gpus=pool.num_gpus or None,
+            max_restarts=_MAX_RESTARTS,
+            max_task_retries=_NO_LIMIT,
+        )
     try:
         with closing(iter(computed.iter_batches(batch_size=None, batch_format="numpy"))) as given:
             yield from given
