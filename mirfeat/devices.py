@@ -11,6 +11,7 @@ import queue
 import signal
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ import torch
 from mirfeat.audio import PathLike
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.features import RunReport
-from mirfeat.filling import Destination, Extracted, Task, error_of
+from mirfeat.filling import Destination, Extracted, Task
 from mirfeat.loading import load_extractor
 from mirfeat.pipeline import default_workers
 from mirfeat.progress import Progress
-from mirfeat.runs import OnError
+from mirfeat.runs import Elsewhere, OnError
 
 # Results that wait for the writer; a process that is ahead of it waits.
 _WAITING_RESULTS = 256
@@ -63,12 +64,9 @@ def extract_on_devices(
     with load_extractor(name, **{**options, "device": "cpu"}) as extractor:
         run = extractor.run(on_error, workers, progress)
         jobs = _jobs(name, options, chosen, workers, embed)
-
-        def extracted(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
-            return _extracted(jobs, tasks, run.progress_of(tasks, there), on_error)
-
+        processes = Elsewhere(partial(_extracted, jobs), ",".join(chosen))
         destination = Destination(Path(store), format, embed, root, resume, overwrite, shard)
-        return run.to_store(destination, paths, extracted)
+        return run.to_store(destination, paths, processes)
 
 
 def _devices(devices: Sequence[str]) -> list[str]:
@@ -112,9 +110,7 @@ def _jobs(
     ]
 
 
-def _extracted(
-    jobs: list[_Job], tasks: list[Task], progress: Progress, on_error: OnError
-) -> Generator[Extracted, None, None]:
+def _extracted(jobs: list[_Job], tasks: list[Task]) -> Generator[Extracted, None, None]:
     """What became of each task, as they are done; closing it ends the processes."""
     context = multiprocessing.get_context("spawn")
     inbox, results = context.Queue(), context.Queue(_WAITING_RESULTS)
@@ -127,14 +123,8 @@ def _extracted(
     for process in processes:
         process.start()
     try:
-        with progress as bar:
-            for _ in tasks:
-                item = _next(results, processes)
-                failed = item.result.status == "failed"
-                bar.add(item.result.id, item.result.seconds, failed)
-                if failed and on_error == "raise":
-                    raise error_of(item.result)
-                yield item
+        for _ in tasks:
+            yield _next(results, processes)
     finally:
         inbox.cancel_join_thread()
         for process in processes:

@@ -15,21 +15,20 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mirfeat.actors import DEFAULT_BATCH_FILES, Actors, Job, Pool, Worker, as_row, unpacked
-from mirfeat.audio import Audio, PathLike
+from mirfeat.audio import PathLike
 from mirfeat.errors import ClusterError, MissingPackageError, OptionError
-from mirfeat.features import Result, RunReport
-from mirfeat.filling import Destination, Extracted, Task, error_of, fill
+from mirfeat.features import RunReport
+from mirfeat.filling import Destination, Extracted, Task
 from mirfeat.loading import load_extractor
-from mirfeat.progress import Profile, Progress
+from mirfeat.runs import Elsewhere
 from mirfeat.shards import Format
-from mirfeat.spec import Provenance
-from mirfeat.store import StoreInfo
 
 # A node that goes takes its actors and their batches along; both begin anew elsewhere. Actors this
 # often, which ends a run whose files crash them; batches without a limit, since Ray counts a try
@@ -96,46 +95,24 @@ def extract_dataset(
         ExtractionError: every file failed.
         MissingPackageError: Ray is not installed.
     """
-    if isinstance(paths, str | os.PathLike | Audio):
-        raise OptionError(f"{paths!r} is one item, and a list of them is needed.")
     pool = Pool(actors, num_gpus, cpus_per_actor, batch_files, wait_seconds)
     destination = Destination(Path(store), format, False, root, resume, overwrite)
-    destination.check(on_error)
     if load_options.pop("device", "auto") != "auto":
         raise OptionError("device: on Ray it follows from num_gpus, --gpus-per-actor.")
     _import_ray()
     if isinstance(checkpoint := load_options.get("checkpoint"), os.PathLike):
         load_options["checkpoint"] = os.path.abspath(checkpoint)
     with load_extractor(name, device="cpu", **load_options) as extractor:
-        provenance = _on_device(extractor.provenance, pool.device)
-        feature_names = extractor.feature_names
-    job = Job(name, load_options, provenance)
-
-    def info(root: str) -> StoreInfo:
-        return StoreInfo(provenance, feature_names, format, False, root)
-
-    def extract(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
-        sizes = {task.id: task.size for task in tasks}
-        bar = Progress(name, sizes, total=len(tasks) + there, there=there, shown=progress)
-        with bar, closing(_computed(job, pool, address, tasks)) as results:
-            for result in results:
-                bar.add(result.id, result.seconds, result.status == "failed")
-                if result.status == "failed" and on_error == "raise":
-                    raise error_of(result)
-                yield Extracted(result)
-
-    return fill(destination, info, paths, extract, Profile())
-
-
-def _on_device(provenance: Provenance, device: str) -> Provenance:
-    parts = tuple(_on_device(part, device) for part in provenance.parts)
-    return replace(provenance, device=device, parts=parts)
+        job = Job(name, load_options, extractor.provenance)
+        cluster = Elsewhere(partial(_computed, job, pool, address), pool.device)
+        run = extractor.run(on_error, progress=progress)
+        return run.to_store(destination, paths, cluster)
 
 
 def _computed(
     job: Job, pool: Pool, address: str | None, tasks: Sequence[Task]
-) -> Generator[Result, None, None]:
-    """One result for each task, as they come."""
+) -> Generator[Extracted, None, None]:
+    """What became of each task, as they come."""
     waiting = {task.id for task in tasks}
     if not waiting:
         return
@@ -145,7 +122,7 @@ def _computed(
                 # What a lost node had done already may come a second time.
                 if result.id in waiting:
                     waiting.remove(result.id)
-                    yield result
+                    yield Extracted(result)
     if waiting:
         raise ClusterError(
             f"{len(waiting)} of {len(tasks)} files did not come back from Ray, for example "

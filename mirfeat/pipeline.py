@@ -33,7 +33,7 @@ from mirfeat.segments import Segment
 # A decoder may start a clip only when it is this close to the oldest unfinished one, or two
 # batches, which clips of one segment could not fill otherwise.
 MAX_AHEAD = 64
-# Beyond, Python itself is what threads wait for; take several processes (devices.py).
+# More threads than that would share one Python; take several processes (devices.py).
 MAX_WORKERS = 16
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,7 +16,7 @@ from mirfeat.clips import Clip, Part, embedding_arrays, new_clip, vector_of
 from mirfeat.collection import folder_of_all, ids_of
 from mirfeat.errors import AudioError, OptionError
 from mirfeat.features import FeatureTable, Result, RunReport
-from mirfeat.filling import Destination, Extract, Extracted, Tally, Task, failure_of, fill
+from mirfeat.filling import Destination, Extracted, Tally, Task, error_of, failure_of, fill
 from mirfeat.pipeline import default_workers, run_many
 from mirfeat.progress import Profile, Progress
 from mirfeat.remote import located
@@ -27,6 +27,17 @@ Item: TypeAlias = Any
 """A path, a URL, an Audio, (array, sample_rate), or (id, any of these)."""
 
 OnError = Literal["skip", "raise", "nan"]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where vectors are computed if not here: on ``device``, which the record of the folder names.
+
+    ``compute`` gives what became of each task, in any order; closing it ends what it has begun.
+    """
+
+    compute: Callable[[list[Task]], Generator[Extracted, None, None]]
+    device: str
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class Run:
         self,
         destination: Destination,
         paths: Iterable[PathLike],
-        elsewhere: Extract | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> RunReport:
         """Vectors of files into a folder; what is there already is skipped.
 
@@ -162,19 +173,34 @@ class Run:
         _refuse_one(paths)
         destination.check(self.on_error)
 
+        provenance = provenance_of(self.units)
+        if elsewhere is not None:
+            provenance = provenance.on(elsewhere.device)
+
         def info(root: str) -> StoreInfo:
             embed, format = destination.embed, destination.format
-            return StoreInfo(provenance_of(self.units), self.feature_names, format, embed, root)
+            return StoreInfo(provenance, self.feature_names, format, embed, root)
 
-        def here(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
-            return self.extracted(tasks, self.progress_of(tasks, there), destination.embed)
+        def extract(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
+            sizes, total = {task.id: task.size for task in tasks}, len(tasks) + there
+            bar = Progress(self.name, sizes, total=total, there=there, shown=self.progress)
+            if elsewhere is None:
+                return self.extracted(tasks, bar, destination.embed)
+            return self._gathered(elsewhere.compute(tasks), bar)
 
-        return fill(destination, info, paths, elsewhere or here, self.profile)
+        return fill(destination, info, paths, extract, self.profile)
 
-    def progress_of(self, tasks: Sequence[Task], there: int) -> Progress:
-        """The bar of a run over ``tasks``; ``there`` files were done before."""
-        sizes, total = {task.id: task.size for task in tasks}, len(tasks) + there
-        return Progress(self.name, sizes, total=total, there=there, shown=self.progress)
+    def _gathered(
+        self, items: Generator[Extracted, None, None], progress: Progress
+    ) -> Generator[Extracted, None, None]:
+        """What comes from elsewhere; the first failure ends the run where that is wanted."""
+        with closing(items), progress as bar:
+            for item in items:
+                failed = item.result.status == "failed"
+                bar.add(item.result.id, item.result.seconds, failed)
+                if failed and self.on_error == "raise":
+                    raise error_of(item.result)
+                yield item
 
     def extracted(
         self, tasks: Iterable[Task], progress: Progress, keep_rows: bool = False

@@ -7,7 +7,7 @@ wants to know before using it. It sits beside its network (``mirfeat/networks/<n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -176,6 +176,10 @@ class Provenance:
                 f"{mine_part.extractor}: {line}" for line in mine_part.differences(their_part)
             ]
         return lines
+
+    def on(self, device: str) -> Provenance:
+        """The same made on another device."""
+        return replace(self, device=device, parts=tuple(part.on(device) for part in self.parts))
 
     def _compared(self) -> dict[str, Any]:
         """What decides the numbers, flat: the options stand beside the other fields."""
