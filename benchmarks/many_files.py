@@ -14,10 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import soundfile
-
 import mirfeat
-from benchmarks.tables import excerpt_loop, print_machine, print_table
+from benchmarks.tables import excerpt_loop, print_machine, print_table, write_mp3
 from mirfeat.audio import Converter, open_clip
 from mirfeat.pipeline import default_workers
 
@@ -30,9 +28,7 @@ def make_clips(folder: Path, count: int, seconds: float = 30.0, rate: int = 44_1
     music = excerpt_loop(seconds + count * 0.5, rate)
     paths = [folder / f"{index:04d}.mp3" for index in range(count)]
     for index, path in enumerate(paths):
-        clip = music[index * step :][: round(seconds * rate)]
-        options = {"bitrate_mode": "CONSTANT", "compression_level": 0.45}
-        soundfile.write(path, clip, rate, **options)
+        write_mp3(path, music[index * step :][: round(seconds * rate)], rate)
     return paths
 
 

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import soundfile
 
 from benchmarks.peer_runs import Limits, Outcome, run
 from benchmarks.peer_tables import Rounds, print_clips, print_long, print_versions
 from benchmarks.peer_tools import Tool, build, select
-from benchmarks.tables import excerpt_loop, print_machine
+from benchmarks.tables import excerpt_loop, print_machine, write_mp3
 from mirfeat.errors import OptionError
 
 RATE = 44_100
@@ -91,14 +90,11 @@ def make_clips(folder: Path, count: int, minutes: float, workers: int) -> tuple[
     long_path = folder / f"{minutes:g} minutes.mp3"
     paths[0].parent.mkdir()
 
-    def write(path: Path, samples: np.ndarray) -> None:
-        soundfile.write(path, samples, RATE, bitrate_mode="CONSTANT", compression_level=0.45)
-
     with ThreadPoolExecutor(workers) as threads:
         # The long one first: it would otherwise keep one thread busy alone at the end.
-        jobs = [threads.submit(write, long_path, music[: round(60 * minutes * RATE)])]
+        jobs = [threads.submit(write_mp3, long_path, music[: round(60 * minutes * RATE)], RATE)]
         for path, start, gain in zip(paths, starts, gains, strict=True):
-            jobs.append(threads.submit(write, path, gain * music[start : start + length]))
+            jobs.append(threads.submit(write_mp3, path, gain * music[start : start + length], RATE))
         for job in jobs:
             job.result()
     return paths, long_path

@@ -72,8 +72,11 @@ def excerpt_loop(seconds: float, rate: int, channels: int = 2) -> np.ndarray:
 def music_file(ending: str, seconds: float, rate: int = 44_100) -> Path:
     """Temporary stereo file of real music; mp3 is at 192 kbit/s or so."""
     path = Path(tempfile.mkdtemp()) / f"music.{ending}"
-    options: dict[str, Any] = {}
-    if ending == "mp3":
-        options = {"bitrate_mode": "CONSTANT", "compression_level": 0.45}
-    soundfile.write(path, excerpt_loop(seconds, rate), rate, **options)
+    write = write_mp3 if ending == "mp3" else soundfile.write
+    write(path, excerpt_loop(seconds, rate), rate)
     return path
+
+
+def write_mp3(path: Path, samples: np.ndarray, rate: int) -> None:
+    """An mp3 at 192 kbit/s or so."""
+    soundfile.write(path, samples, rate, bitrate_mode="CONSTANT", compression_level=0.45)

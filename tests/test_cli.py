@@ -6,17 +6,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import mirfeat
-from mirfeat import cli
 from mirfeat.errors import CheckpointUnavailableError
 from mirfeat.store import load_features
+from tests.commands import Mirfeat, in_process
 from tests.sounds import music, write_wav
 
 RATE = 12_000
@@ -26,25 +25,10 @@ COMMANDS = (
 )
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Mirfeat = Callable[..., Outcome]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Mirfeat:
     """Run a command in this process."""
-
-    def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return in_process(capsys)
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 """The commands manifest, cache, targets and train: what they print, and their exit codes."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 
-from mirfeat import cli
 from mirfeat.training import loop
 from mirfeat.training.manifest import read_manifest
+from tests.commands import Mirfeat, in_process
 from tests.training_data import write_config, write_corpus
 
 SECTIONS: dict[str, Any] = {
@@ -19,26 +18,12 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Mirfeat = Callable[..., Outcome]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Mirfeat:
     """Run a command in this process."""
     monkeypatch.setattr(loop, "_SAMPLE", 8)
 
-    def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return in_process(capsys)
 
 
 @pytest.fixture
