@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -249,7 +250,9 @@ def install_essentia(monkeypatch: pytest.MonkeyPatch, result: Any) -> list[str]:
 
     standard = ModuleType("essentia.standard")
     standard.MusicExtractor = MusicExtractor  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "essentia", ModuleType("essentia"))
+    essentia = ModuleType("essentia")
+    essentia.log = SimpleNamespace(infoActive=True)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "essentia", essentia)
     monkeypatch.setitem(sys.modules, "essentia.standard", standard)
     return asked
 
@@ -276,6 +279,19 @@ def test_essentia_describes_a_track_by_numbers_with_names(
         "tonal.key_edma.key=A": 1.0,
     }
     assert asked == [str(tmp_path / "ä.mp3")]
+
+
+def test_the_real_essentia_describes_music_and_is_quiet(
+    music: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("essentia.standard")
+    capfd.readouterr()  # its greeting
+    found = essentia_features(music / "electronic_eureka.ogg")
+    assert len(found) > 1000
+    assert all(map(np.isfinite, found.values()))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(DecodeError, match="Essentia cannot describe it"):
+        essentia_features(__file__)
 
 
 def test_a_file_that_essentia_cannot_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,29 @@ def test_mel_spectrogram_is_librosas(case: tuple[MelSpec, int, int]) -> None:
     assert np.max(np.abs(mel - expected) / scale) < 1e-5
 
 
+def test_all_frames_at_once_as_on_a_gpu_are_those_by_the_megabyte(
+    case: tuple[MelSpec, int, int],
+) -> None:
+    spec, samples, frames = case
+    mel, audio = MelSpectrogram(spec), torch.from_numpy(noise(spec, samples))
+    half = spec.n_fft // 2 if spec.centred else 0
+    padded = torch.nn.functional.pad(audio, (half, half), mode=spec.pad_mode)
+    at_once = mel.bands(padded.unfold(-1, spec.n_fft, spec.hop_samples)).mT
+    torch.testing.assert_close(mel(audio), at_once, rtol=1e-5, atol=1e-6 * float(at_once.max()))
+    elsewhere = mel.to("meta")(audio.to("meta"))
+    assert elsewhere.shape == (1, spec.channels, spec.n_mels, frames)
+    assert elsewhere.is_contiguous()
+
+
+def test_a_segment_does_not_know_of_the_others_of_its_batch(
+    case: tuple[MelSpec, int, int],
+) -> None:
+    spec, samples, _ = case
+    mel = MelSpectrogram(spec)
+    batch = torch.cat([torch.from_numpy(noise(spec, samples)) * scale for scale in (1.0, 0.3, 2.0)])
+    assert torch.equal(mel(batch), torch.cat([mel(segment[None]) for segment in batch]))
+
+
 def test_decibels_are_librosas() -> None:
     power = np.random.default_rng(0).random((2, 1, 8, 9)).astype(np.float32) ** 20
     for image in power:

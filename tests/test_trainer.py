@@ -574,3 +574,28 @@ def load_spec(name: str) -> Any:
     from mirfeat.registry import get_spec
 
     return get_spec(name)
+
+
+def test_tensorboard_gets_the_numbers_of_the_log(tmp_path: Path) -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log = runlog.RunLog(tmp_path, active=True, tensorboard=True)
+    log.add(10, {"tag": 0.5}, {"tag": 0.125}, 0.125)
+    log.add(20, {"tag": 0.25}, {"tag": 0.25}, 0.25)
+    events = reading.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    points = {
+        name: [(at.step, at.value) for at in events.Scalars(name)]
+        for name in ("loss/tag", "score/tag")
+    }
+    assert points == {
+        "loss/tag": [(10, 0.5), (20, 0.25)],
+        "score/tag": [(10, 0.125), (20, 0.25)],
+    }
+
+
+def test_without_tensorboard_the_message_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingPackageError, match="pip install tensorboard"):
+        runlog.RunLog(tmp_path, active=True, tensorboard=True)

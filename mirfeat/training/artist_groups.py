@@ -189,11 +189,13 @@ def essentia_features(path: str | os.PathLike[str]) -> dict[str, float]:
         DecodeError: Essentia cannot read or describe the file.
     """
     try:
-        standard = import_module("essentia.standard")  # not in any extra: it is under the AGPL
+        essentia = import_module("essentia")  # not in any extra: it is under the AGPL
+        standard = import_module("essentia.standard")
     except ImportError as error:
         raise MissingPackageError(
             "descriptors for artist groups need Essentia: pip install essentia"
         ) from error
+    essentia.log.infoActive = False  # seven lines on stderr for each track
     try:
         pool, _ = standard.MusicExtractor()(os.fspath(path))
     except RuntimeError as error:
