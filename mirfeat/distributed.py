@@ -8,7 +8,7 @@ and no audio crosses the network between nodes.
 
 from __future__ import annotations
 
-import math
+import logging
 import os
 import re
 import warnings
@@ -74,9 +74,9 @@ def extract_dataset(
         actors: how many, (least, most), or None: as many as the cluster has room for.
         num_gpus: of each actor; shares are allowed. The network runs on the CPU with 0.
         cpus_per_actor: cores of each actor; 4 by default, fewer where no node has 4.
-        address: of the cluster: ``"auto"``, ``"host:port"``, ``"ray://…"``; ``"local"`` starts Ray
-            on this machine. None is the Ray this process is connected to, else ``RAY_ADDRESS``,
-            else ``"local"``.
+        address: of the cluster: ``"auto"``, the one this machine belongs to, or ``"host:port"``;
+            ``"local"`` starts Ray on this machine. None is the Ray this process is connected to,
+            else ``RAY_ADDRESS``, else ``"local"``.
         batch_files: files handed to an actor at a time; at most these are computed again when an
             actor dies.
         wait_seconds: how long to wait for the first actors to start.
@@ -91,7 +91,7 @@ def extract_dataset(
     Raises:
         ClusterError: the cluster has no room for an actor, actors keep dying, or files did not
             come back.
-        OptionError: a value that is not allowed.
+        OptionError: a value that is not allowed, a ``ray://`` address among them.
         ExtractionError: every file failed.
         MissingPackageError: Ray is not installed.
     """
@@ -99,7 +99,7 @@ def extract_dataset(
     destination = Destination(Path(store), format, False, root, resume, overwrite)
     if load_options.pop("device", "auto") != "auto":
         raise OptionError("device: on Ray it follows from num_gpus, --gpus-per-actor.")
-    _import_ray()
+    _refuse_client(_import_ray(), address)
     if isinstance(checkpoint := load_options.get("checkpoint"), os.PathLike):
         load_options["checkpoint"] = os.path.abspath(checkpoint)
     with load_extractor(name, device="cpu", **load_options) as extractor:
@@ -116,7 +116,11 @@ def _computed(
     waiting = {task.id for task in tasks}
     if not waiting:
         return
-    with _connected(address) as ray, closing(_batches(ray, job, pool, tasks)) as batches:
+    with (
+        _connected(address) as ray,
+        _silenced(logging.getLogger("ray.data")),
+        closing(_batches(ray, job, pool, tasks)) as batches,
+    ):
         for batch in batches:
             for result in unpacked(batch):
                 # What a lost node had done already may come a second time.
@@ -135,9 +139,9 @@ def _batches(
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """What actors give back, batch by batch, in any order; close it to end them."""
     pool = replace(pool, cpus_per_actor=pool.cpus_per_actor or _usual_cpus(ray.nodes()))
-    blocks = math.ceil(len(tasks) / pool.batch_files)
+    tables = _tables(tasks, pool.batch_files)
     least, most = pool.bounds
-    source = ray.data.from_items([as_row(task) for task in tasks], override_num_blocks=blocks)
+    source = ray.data.from_arrow(tables)
     # This dataset's own copy: what the caller does with Ray Data is not touched.
     context = source.context
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -149,10 +153,10 @@ def _batches(
         computed = source.map_batches(
             Worker,
             fn_constructor_args=(job, pool),
-            batch_size=None,
+            batch_size=pool.batch_files,
             compute=ray.data.ActorPoolStrategy(
-                min_size=min(least, blocks),
-                max_size=blocks if most is None else min(most, blocks),
+                min_size=min(least, len(tables)),
+                max_size=len(tables) if most is None else min(most, len(tables)),
                 max_tasks_in_flight_per_actor=2,
             ),
             num_cpus=pool.cpus_per_actor,
@@ -168,6 +172,14 @@ def _batches(
             f"the run on Ray broke off: {_reason(error, pool)} What was done is kept; the same "
             "command goes on."
         ) from error
+
+
+def _tables(tasks: Sequence[Task], batch_files: int) -> list[Any]:
+    """Tasks as Ray takes them, a table for each batch; smaller tables Ray would join."""
+    import pyarrow as pa  # Ray Data itself needs it
+
+    starts = range(0, len(tasks), batch_files)
+    return [pa.Table.from_pylist(list(map(as_row, tasks[at : at + batch_files]))) for at in starts]
 
 
 def _reason(error: BaseException, pool: Pool) -> str:
@@ -193,6 +205,23 @@ def _reason(error: BaseException, pool: Pool) -> str:
     return f"{type(error).__name__}: {' '.join(lines[:1])[:300].rstrip('.')}."
 
 
+@contextmanager
+def _silenced(logger: logging.Logger) -> Iterator[None]:
+    """Without its messages on stderr: our errors say what matters, Ray's log files all of it."""
+    handlers = [found for found in logger.handlers if isinstance(found, logging.StreamHandler)]
+    for handler in handlers:
+        handler.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
 def _usual_cpus(nodes: Iterable[Mapping[str, Any]]) -> int:
     """Cores of an actor where nobody said: four, or what the largest node has."""
     found = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
@@ -206,6 +235,16 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise MissingPackageError("this needs Ray: pip install 'mirfeat[ray]'") from error
     return ray
+
+
+def _refuse_client(ray: Any, address: str | None) -> None:
+    connected = ray.is_initialized() and ray.util.client.ray.is_connected()
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    if connected or (address.startswith("ray://") and not ray.is_initialized()):
+        raise OptionError(
+            "Ray Data does not run through Ray Client (ray://…). Start this on a machine of the "
+            "cluster with address 'auto', --ray auto, for example by 'ray job submit'."
+        )
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _add_extract(command: Any) -> None:
     command.add_argument("--workers", type=_positive, metavar="N", help="decoding threads")
     command.add_argument("--profile", action="store_true", help="say where the time went")
     group = command.add_argument_group("on a Ray cluster (docs/cluster.md)")
-    group.add_argument("--ray", metavar="ADDRESS", help="local, auto, HOST:PORT or ray://…")
+    group.add_argument("--ray", metavar="ADDRESS", help="local, auto or HOST:PORT")
     group.add_argument("--actors", metavar="N|MIN:MAX", help="default: what there is room for")
     group.add_argument("--cpus-per-actor", type=_positive, metavar="N", help="default: up to 4")
     group.add_argument(

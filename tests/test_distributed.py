@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mirfeat
 from mirfeat import cli, distributed
@@ -68,6 +71,13 @@ def assert_complete(store: Path, expected: mirfeat.FeatureTable) -> None:
     assert [failure.id for failure in table.failures] == [
         failure.id for failure in expected.failures
     ]
+
+
+def fake_ray(*, connected: bool, client: bool = False) -> SimpleNamespace:
+    """What is asked of Ray before a run; ``client`` says that it is connected by ray://."""
+    stub = SimpleNamespace(is_connected=lambda: client)
+    util = SimpleNamespace(client=SimpleNamespace(ray=stub))
+    return SimpleNamespace(is_initialized=lambda: connected, util=util)
 
 
 # -- without a cluster ----------------------------------------------------------------------------
@@ -228,8 +238,7 @@ def test_a_task_that_does_not_come_back_is_an_error_and_one_that_comes_twice_is_
         yield some
         yield some
 
-    fake = SimpleNamespace(is_initialized=lambda: True)
-    monkeypatch.setattr(distributed, "_import_ray", lambda: fake)
+    monkeypatch.setattr(distributed, "_import_ray", lambda: fake_ray(connected=True))
     monkeypatch.setattr(distributed, "_batches", batches)
     good = [path for path in clips if BAD not in path.as_posix()]
     store = tmp_path / "feats"
@@ -244,10 +253,26 @@ def test_a_cluster_that_is_not_there_is_named(
     def init(address: str, **options: Any) -> None:
         raise Exception("The current node timed out during startup.")
 
-    fake = SimpleNamespace(is_initialized=lambda: False, init=init)
+    fake = fake_ray(connected=False)
+    fake.init = init
     monkeypatch.setattr(distributed, "_import_ray", lambda: fake)
     with pytest.raises(ClusterError, match=r"no Ray cluster at 'head:6379': .* timed out"):
         extract_dataset(clips, tmp_path / "f", "mfcc", format="csv", address="head:6379")
+
+
+@pytest.mark.parametrize("named", ["address", "environment", "connected"])
+def test_ray_client_is_refused_before_anything_is_made(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    fake = fake_ray(connected=named == "connected", client=True)
+    monkeypatch.setattr(distributed, "_import_ray", lambda: fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if named == "environment":
+        monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    address = "ray://head:10001" if named == "address" else None
+    with pytest.raises(OptionError, match=r"ray://.* address 'auto', --ray auto"):
+        extract_dataset(clips, tmp_path / "f", "mfcc", format="csv", address=address)
+    assert not (tmp_path / "f").exists()
 
 
 # -- on clusters of processes on this machine -----------------------------------------------------
@@ -261,7 +286,8 @@ class Nodes:
 
         small = {"object_store_memory": 80_000_000}
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-        self.nodes = [self.cluster.add_node(num_cpus=2, **small) for _ in range(2)]
+        # That they have a GPU is only said, for Ray to deal out.
+        self.nodes = [self.cluster.add_node(num_cpus=2, num_gpus=1, **small) for _ in range(2)]
 
     def kill_one_that_works(self) -> None:
         """End all processes of a node that has an actor, by SIGKILL."""
@@ -328,6 +354,41 @@ def test_a_cluster_gives_the_rows_of_a_local_run_and_loses_none_with_a_node(
         extract_dataset([clips[0].parents[1] / BAD], tmp_path / "none", "mfcc", **options)
     with pytest.raises(ClusterError, match=r"no actor could start in 3 s\. Each needs 9 cores"):
         extract_dataset(clips, tmp_path / "room", "mfcc", cpus_per_actor=9, wait_seconds=3)
+
+
+@pytest.mark.ray
+@on_ray
+def test_actors_share_a_gpu_and_one_that_is_not_there_is_an_error(
+    nodes: Nodes,
+    tmp_path: Path,
+    clips: list[Path],
+    expected: mirfeat.FeatureTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {
+        "address": nodes.cluster.address, "num_gpus": 0.5, "cpus_per_actor": 1, "actors": 4,
+        "batch_files": 2,
+    }  # fmt: skip
+    if not torch.cuda.is_available():
+        with pytest.raises(ClusterError, match=r"broke off: .*device='cuda' is not to be had here"):
+            extract_dataset(clips, tmp_path / "none", "mfcc", **options)
+    notes = tmp_path / "notes"
+
+    class CpuWorker(Worker):
+        def __init__(self, job: Job, pool: Pool) -> None:
+            import ray
+
+            node = ray.get_runtime_context().get_node_id()
+            with notes.open("a") as file:
+                file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {node}\n")
+            super().__init__(job, replace(pool, num_gpus=0))
+
+    monkeypatch.setattr(distributed, "Worker", CpuWorker)
+    extract_dataset(clips, tmp_path / "feats", "mfcc", **options)
+    assert_complete(tmp_path / "feats", expected)
+    given = Counter(notes.read_text().splitlines())
+    assert [line.split()[0] for line in given] == ["0", "0"]
+    assert list(given.values()) == [2, 2]
 
 
 DRIVER = """
