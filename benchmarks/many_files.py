@@ -10,26 +10,16 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mirfeat
-from benchmarks.tables import excerpt_loop, print_machine, print_table, write_mp3
+from benchmarks.tables import print_machine, print_table, write_clips
 from mirfeat.audio import Converter, open_clip
 from mirfeat.pipeline import default_workers
 
 EXTRACTORS = ("choi2017", "kim2019-ms-sr-fc", "mfcc")
-
-
-def make_clips(folder: Path, count: int, seconds: float = 30.0, rate: int = 44_100) -> list[Path]:
-    """Different stereo mp3 files of real music at about 190 kbit/s."""
-    step = rate // 2
-    music = excerpt_loop(seconds + count * 0.5, rate)
-    paths = [folder / f"{index:04d}.mp3" for index in range(count)]
-    for index, path in enumerate(paths):
-        write_mp3(path, music[index * step :][: round(seconds * rate)], rate)
-    return paths
 
 
 def decode_all(paths: list[Path], rate: int, channels: int, workers: int) -> None:
@@ -53,18 +43,24 @@ def timed(task: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def main(clips: int, rounds: int, names: list[str], workers: int | None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    threads = workers or default_workers()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=EXTRACTORS)
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--workers", type=int)
+    options = parser.parse_args(arguments)
+    clips, threads = options.clips, options.workers or default_workers()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = make_clips(Path(folder), clips)
-        for name in names:
+        paths = write_clips(Path(folder), clips)
+        for name in options.names:
             with mirfeat.load_extractor(name, device="cpu") as extractor:
                 rate, channels = extractor.sample_rate, extractor.channels
                 extractor.extract_files(paths[:3], workers=threads)
                 seen = []
-                for _ in range(rounds):
+                for _ in range(options.rounds):
                     alone = timed(lambda: decode_all(paths, rate, channels, threads))  # noqa: B023
                     whole = timed(lambda: extractor.extract_files(paths, workers=threads))
                     seen.append((*alone, *whole, whole[0] / alone[0], whole[1] / alone[1]))
@@ -89,11 +85,5 @@ def main(clips: int, rounds: int, names: list[str], workers: int | None) -> None
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=EXTRACTORS)
-    parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--workers", type=int)
-    arguments = parser.parse_args()
     print_machine()
-    main(arguments.clips, arguments.rounds, list(arguments.names), arguments.workers)
+    main()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,10 +19,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import soundfile
 
 import mirfeat
-from benchmarks.tables import excerpt_loop, print_machine, print_table
+from benchmarks.tables import print_machine, print_table, write_clips
 from mirfeat import distributed
 from mirfeat.actors import Worker
 from mirfeat.collection import find_audio
@@ -31,22 +29,9 @@ from mirfeat.remote import Location
 
 # Where actors find the file for their notes; Ray hands the environment on to them.
 _NOTED = "MIRFEAT_BENCHMARK_NOTES"
-CLIP_SECONDS, DIFFERENT, RATE_HZ = 30.0, 10, 44_100
+CLIP_SECONDS = 30.0
 # Of the example in the table; what a core costs where you are is for you to fill in.
 TRACKS, TRACK_SECONDS, CORE_HOUR_PRICE = 1_000_000, 240.0, 0.04
-
-
-def write_clips(folder: Path, count: int) -> list[Location]:
-    """So many mp3 files, of which ten differ."""
-    music = excerpt_loop(CLIP_SECONDS * DIFFERENT, RATE_HZ)
-    size = round(CLIP_SECONDS * RATE_HZ)
-    for index in range(count):
-        path, first = folder / f"{index:04d}.mp3", folder / f"{index % DIFFERENT:04d}.mp3"
-        if index < DIFFERENT:
-            soundfile.write(path, music[index * size : (index + 1) * size], RATE_HZ)
-        else:
-            shutil.copyfile(first, path)
-    return find_audio([folder])
 
 
 def local_seconds(extractor: mirfeat.Extractor, paths: list[Location], store: Path) -> float:
@@ -112,7 +97,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "clips").mkdir()
-        paths = write_clips(folder / "clips", arguments.clips)
+        write_clips(folder / "clips", arguments.clips, CLIP_SECONDS)
+        paths = find_audio([folder / "clips"])
         extractor = mirfeat.load_extractor(arguments.extractor, device="cpu", **options)
         local_seconds(extractor, paths[:4], folder / "warm")
         for turn in range(arguments.rounds):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -156,21 +156,21 @@ def measure(folder: Path, name: str, format: Format, count: int) -> list[tuple[s
     return rows
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--extractors", default=",".join(NAMES))
     parser.add_argument("--formats", default="csv,parquet,npz")
     parser.add_argument("--folder", type=Path, help="where files are made; default: temporary")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     header = ("extractor", "format", "files done", "new", "Python s", "network s", "list, stat s")
     more = ("read store s", "first vector after s", "end of run s", "all s", "CPU s", "MB")
-    for name in arguments.extractors.split(","):
-        for format in arguments.formats.split(","):
+    for name in options.extractors.split(","):
+        for format in options.formats.split(","):
             rows = []
-            for count in (0, arguments.files):
-                with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            for count in (0, options.files):
+                with tempfile.TemporaryDirectory(dir=options.folder) as folder:
                     rows += measure(Path(folder), name, format, count)
             title = f"Running again over finished files (load average {os.getloadavg()[0]:.1f})"
             print_table(title, (*header, *more), rows)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import agreement, import_time, kim2019, memory, network, one_file, recommendation
+from benchmarks import (
+    agreement,
+    fault_drill,
+    import_time,
+    kim2019,
+    many_files,
+    memory,
+    network,
+    one_file,
+    recommendation,
+    resume,
+)
 from benchmarks.tables import print_machine
 
 if __name__ == "__main__":
@@ -11,6 +22,9 @@ if __name__ == "__main__":
     network.main()
     one_file.main()
     kim2019.main()
+    many_files.main([])
     memory.main()
+    resume.main([])
     agreement.main("random")
     recommendation.main()
+    fault_drill.main([])

@@ -80,3 +80,13 @@ def music_file(ending: str, seconds: float, rate: int = 44_100) -> Path:
 def write_mp3(path: Path, samples: np.ndarray, rate: int) -> None:
     """An mp3 at 192 kbit/s or so."""
     soundfile.write(path, samples, rate, bitrate_mode="CONSTANT", compression_level=0.45)
+
+
+def write_clips(folder: Path, count: int, seconds: float = 30.0, rate: int = 44_100) -> list[Path]:
+    """Different stereo mp3 files of real music."""
+    step = rate // 2
+    music = excerpt_loop(seconds + count * 0.5, rate)
+    paths = [folder / f"{index:04d}.mp3" for index in range(count)]
+    for index, path in enumerate(paths):
+        write_mp3(path, music[index * step :][: round(seconds * rate)], rate)
+    return paths

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mirfeat
-from benchmarks import fault_drill
+from benchmarks import broken_files, fault_drill
 from mirfeat.csvfiles import write_csv
 from mirfeat.features import Failure, FeatureTable
 from mirfeat.store import FAILURE_COLUMNS
@@ -17,7 +17,7 @@ from tests.stores import NAMES, PROVENANCE, write_store
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_killed_runs_end_like_one_that_nobody_disturbed(tmp_path: Path, format: str) -> None:
-    broken = len(fault_drill.faults_here())
+    broken = len(broken_files.faults_here())
     found = fault_drill.drill(tmp_path, files=40, kills=3, format=format, broken=broken)
     assert found.problems == []
     assert found.kills == 3
@@ -25,9 +25,9 @@ def test_killed_runs_end_like_one_that_nobody_disturbed(tmp_path: Path, format: 
 
 
 def test_every_fault_is_reported_and_nothing_else(tmp_path: Path) -> None:
-    kinds = fault_drill.faults_here()
+    kinds = broken_files.faults_here()
     assert len(kinds) >= 15
-    made = fault_drill.make_files(tmp_path, len(kinds) + 8, 1, len(kinds))
+    made = broken_files.make_files(tmp_path, len(kinds) + 8, 1, len(kinds))
     assert sorted(fault for fault in made.values() if fault) == sorted(kinds)
     with mirfeat.load_extractor("mfcc", device="cpu") as extractor:
         table = extractor.extract_files([tmp_path / id for id in made], root=tmp_path)
@@ -37,14 +37,14 @@ def test_every_fault_is_reported_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:
-    one = fault_drill.make_files(tmp_path / "one", 30, 3, 10)
-    assert fault_drill.make_files(tmp_path / "other", 30, 3, 10) == one
+    one = broken_files.make_files(tmp_path / "one", 30, 3, 10)
+    assert broken_files.make_files(tmp_path / "other", 30, 3, 10) == one
     for id, fault in one.items():
         # In others libsndfile writes the time of day or a random number.
         if not fault and not id.endswith(".ogg"):
             data = (tmp_path / "one" / id).read_bytes()
             assert (tmp_path / "other" / id).read_bytes() == data
-    assert fault_drill.make_files(tmp_path / "third", 30, 4, 10) != one
+    assert broken_files.make_files(tmp_path / "third", 30, 4, 10) != one
 
 
 # That it would notice
