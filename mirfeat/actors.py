@@ -108,7 +108,8 @@ class Worker:
         columns = zip(*(batch[name] for name in ("id", "path", "size", "stamp")), strict=True)
         items = [
             (str(id), _as_source(os.fsdecode(path), int(size), int(stamp)))
-            for id, path, size, stamp in columns
+            # Long files first: one that starts last keeps a single core while the others wait.
+            for id, path, size, stamp in sorted(columns, key=lambda row: row[2], reverse=True)
         ]
         many = self._extractor.extract_many(
             items, on_error="nan", workers=self._workers, progress=False

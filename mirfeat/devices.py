@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from mirfeat.audio import PathLike
-from mirfeat.errors import ExtractionError, OptionError
+from mirfeat.errors import ExtractionError, MirfeatError, OptionError
 from mirfeat.features import RunReport
 from mirfeat.filling import Destination, Extracted, Task
 from mirfeat.loading import load_extractor
@@ -70,16 +70,20 @@ def extract_on_devices(
 
 
 def _devices(devices: Sequence[str]) -> list[str]:
-    if list(devices) != ["all"]:
-        chosen = list(devices)
-    elif not (chosen := [f"cuda:{index}" for index in range(torch.cuda.device_count())]):
-        raise OptionError("devices 'all': there is no CUDA device here.")
-    for device in chosen:
+    # Counted without a context on any of them, which would take memory on each.
+    there = torch.cuda.device_count()
+    if list(devices) == ["all"]:
+        if not there:
+            raise OptionError("devices 'all': there is no CUDA device here.")
+        return [f"cuda:{index}" for index in range(there)]
+    for name in devices:
         try:
-            torch.device(device)
+            device = torch.device(name)
         except RuntimeError as error:
-            raise OptionError(f"{device!r} is not a device: {error}") from error
-    return chosen
+            raise OptionError(f"{name!r} is not a device: {error}") from error
+        if device.type == "cuda" and (device.index or 0) >= there:
+            raise OptionError(f"{name!r}: there are {there} CUDA devices here, from cuda:0 on.")
+    return list(devices)
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ def _work(job: _Job, inbox: Any, results: Any) -> None:
             progress = Progress(job.name, None, total=None, shown=False)
             for item in run.extracted(tasks, progress, job.keep_rows):
                 results.put(item)
+    except MirfeatError as error:  # raised by the process that writes
+        results.put(error)
     except BaseException as error:
         results.put(error)
-        raise
+        raise  # a bug: its traceback is of this process

@@ -66,15 +66,29 @@ def test_a_process_that_is_killed_is_reported_and_not_waited_for(
     assert report.done + report.skipped == 8
 
 
-def test_what_goes_wrong_in_a_process_is_raised_here(tmp_path: Path, clips: list[Path]) -> None:
-    with pytest.raises(OptionError, match="not to be had"):
-        extract_on_devices(clips, tmp_path / "feats", "mfcc", ["cuda:77"])
+def test_what_goes_wrong_in_a_process_is_raised_here(
+    tmp_path: Path, clips: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Torch knows such devices, in a process that asks for one it has none.
+    with pytest.raises(OptionError, match="device='xpu:77' is not to be had"):
+        extract_on_devices(clips, tmp_path / "feats", "mfcc", ["xpu:77"])
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("wrong", [["gpu"], ["cpu", "cpu:x"]])
 def test_no_such_device(tmp_path: Path, clips: list[Path], wrong: list[str]) -> None:
     with pytest.raises(OptionError, match="not a device"):
         extract_on_devices(clips, tmp_path / "feats", "mfcc", wrong)
+
+
+@pytest.mark.parametrize("there", [0, 2])
+def test_a_cuda_device_too_many_is_refused_before_anything_is_made(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    with pytest.raises(OptionError, match=rf"'cuda:2': there are {there} CUDA devices here"):
+        extract_on_devices(clips, tmp_path / "feats", "mfcc", ["cpu", "cuda:2"])
+    assert not (tmp_path / "feats").exists()
 
 
 def test_all_devices_where_there_are_none(
