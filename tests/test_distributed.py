@@ -112,6 +112,10 @@ def test_an_actor_computes_what_a_local_run_does(
     rows = [as_row(task) for task in tasks]
     batch = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
     results = list(unpacked(worker(batch)))
+    sizes = {task.id: task.size for task in tasks}
+    done = [sizes[result.id] for result in results]
+    assert done == sorted(sizes.values(), reverse=True)  # the long ones first
+    results.sort(key=lambda result: int(result.id))
     assert [result.id for result in results] == [task.id for task in tasks]
     good = [result.vector for result in results if result.vector is not None]
     np.testing.assert_array_equal(good, expected.values)
