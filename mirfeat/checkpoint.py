@@ -43,14 +43,33 @@ class Weights:
 
 
 def write(path: Path, weights: Weights) -> None:
-    """Write a checkpoint; the file appears whole or not at all."""
+    """Write a checkpoint; the file appears whole or not at all.
+
+    Equal tensors and metadata give equal bytes. The order of tensors and of the entries of the
+    metadata does not matter, that within an entry does.
+    """
     tensors = {key: value.contiguous() for key, value in weights.tensors.items()}
     record = {**weights.metadata, "format": FORMAT, "source_sha256": weights.sha256}
-    text = json.dumps(record)
+    # Not sort_keys: within an entry the order counts, that of sources is that of features.
+    text = json.dumps(dict(sorted(record.items())))
     header = {"mirfeat": text, "mirfeat_sha256": _seal(text, tensors)}
+    contents = _in_order(save(tensors, header))
     with replacing(path) as temporary:
         # Not save_file: it puts a new file, readable by its owner alone, in place of this one.
-        temporary.write_bytes(save(tensors, header))
+        temporary.write_bytes(contents)
+
+
+def _in_order(contents: bytes) -> bytes:
+    """A safetensors file with the keys of its header sorted.
+
+    The library leaves the order of metadata to a hash map, so that equal checkpoints would be other
+    bytes every time.
+    """
+    end = 8 + int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8:end])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format has tensors begin at a multiple of 8
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(contents)[end:]])
 
 
 def read(path: Path) -> Weights:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from mirfeat import checkpoint
@@ -57,6 +57,46 @@ def test_writing_again_what_was_read_gives_the_same_record(path: Path) -> None:
     # Changed tensors are another checkpoint: nothing of the old hash may stay behind.
     checkpoint.write(path, replace(first, tensors={}, sha256=""))
     assert checkpoint.read(path).sha256 == sha256_of(path)
+
+
+def test_equal_checkpoints_are_equal_bytes(path: Path) -> None:
+    many = {f"layer.{k}.größe": torch.full((k % 3,), float(k)) for k in range(20)}
+    tensors = {**TENSORS, **many, "Half": torch.ones(3).half(), "n": torch.tensor([1 << 40])}
+    metadata = {**METADATA, **{f"key {k}": k for k in range(20)}}
+    checkpoint.write(path, Weights(tensors, metadata))
+    first = path.read_bytes()
+    turned = Weights(dict(reversed(tensors.items())), dict(reversed(metadata.items())))
+    for number in range(20):  # chance has two orders of two keys
+        again = path.with_name(f"{number}.safetensors")
+        checkpoint.write(again, turned if number % 2 else Weights(tensors, metadata))
+        assert again.read_bytes() == first
+    checkpoint.write(path, Weights(tensors, {**metadata, "hours": 2}))
+    assert path.read_bytes() != first
+
+
+def test_the_order_within_an_entry_is_kept(path: Path) -> None:
+    # Blocks of a feature vector come in the order of the sources.
+    checkpoint.write(path, Weights(TENSORS, {"sources": {"tag": 50, "artist": 40}}))
+    assert list(checkpoint.read(path).metadata["sources"]) == ["tag", "artist"]
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_the_file_is_what_the_format_says_and_the_library_reads_it(path: Path, length: int) -> None:
+    tensors = {**TENSORS, "größe": torch.ones(3, dtype=torch.uint8), "Half": torch.ones(5).half()}
+    checkpoint.write(path, Weights(tensors, {"note": "x" * length}))
+    written, theirs = path.read_bytes(), save(tensors)
+    end, their_end = (8 + int.from_bytes(data[:8], "little") for data in (written, theirs))
+    header = json.loads(written[8:end])
+    assert end % 8 == 0
+    assert written[8:end].rstrip(b" ").endswith(b"}")
+    assert list(header) == sorted(["__metadata__", *tensors])
+    assert list(header["__metadata__"]) == ["mirfeat", "mirfeat_sha256"]
+    # Tensors are where the library puts them.
+    assert {key: header[key] for key in tensors} == json.loads(theirs[8:their_end])
+    assert written[end:] == theirs[their_end:]
+    assert_same(load_file(path), tensors)
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["mirfeat"])["note"] == "x" * length
 
 
 def test_the_hash_of_the_source_is_kept(path: Path) -> None:

@@ -119,7 +119,7 @@ def test_chances_are_respected(cache: MelCache) -> None:
 
 def test_starts_are_uniform_over_the_track(cache: MelCache) -> None:
     row = np.array([9])
-    room = cache.frames(IDS[9]) - FRAMES
+    room = len(cache.levels(IDS[9])) - FRAMES
     batches = [draw(cache, 1, step=s, rows=row, chances=np.ones(1)).levels for s in range(500)]
     starts = np.array([start_of(cache, 9, levels[0, 0]) for levels in batches])
     assert starts.min() <= 2
@@ -189,7 +189,7 @@ def test_shifted_repeats_the_band_at_the_edge() -> None:
 def test_spread_is_even_and_unchanged(cache: MelCache) -> None:
     source = CropSource(cache, IDS, FRAMES, Augmentation(stretch=0.5, shift_bands=9.0))
     crops = source.spread(9, 4)
-    room = cache.frames(IDS[9]) - FRAMES
+    room = len(cache.levels(IDS[9])) - FRAMES
     starts = [start_of(cache, 9, crop) for crop in crops]
     assert starts == [round(room * share) for share in (0.125, 0.375, 0.625, 0.875)]
     short = source.spread(0, 3)

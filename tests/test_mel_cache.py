@@ -60,7 +60,7 @@ def test_levels_are_those_of_the_whole_waveform(name: str, samples: int, tmp_pat
     levels, expected = cache.levels("a"), whole(audio, mel)
     assert levels.dtype == np.float16
     assert levels.shape == expected.shape == (mel.frames(samples), mel.channels, mel.n_mels)
-    assert cache.frames("a") == mel.frames(samples)
+    assert len(cache.levels("a")) == mel.frames(samples)
     # float16 has 11 bits: levels below 128 are within 1/32.
     np.testing.assert_allclose(levels.astype(np.float32), expected, atol=0.032)
     assert np.mean(levels != expected.astype(np.float16)) < 0.02  # on the edge of two float16
@@ -129,7 +129,7 @@ def test_a_limit_of_seconds_is_that_of_the_audio(tmp_path: Path) -> None:
 def test_other_rates_are_converted(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", music(1.0, 2 * RATE, 1), 2 * RATE)
     cache = filled(tmp_path / "cache", [Track("a", path, None)])
-    assert cache.frames("a") == CENTRED.frames(RATE)
+    assert len(cache.levels("a")) == CENTRED.frames(RATE)
     levels = cache.levels("a")
     np.testing.assert_array_equal(levels[:, 0], levels[:, 1])
 
@@ -142,7 +142,7 @@ def test_long_tracks_come_in_blocks(tmp_path: Path) -> None:
     reader.close()
     cache = filled(tmp_path / "cache", [Track("a", path, None)])
     expected = whole(decode(path), CENTRED)
-    assert cache.frames("a") == len(expected)
+    assert len(cache.levels("a")) == len(expected)
     np.testing.assert_allclose(cache.levels("a").astype(np.float32), expected, atol=0.032)
 
 

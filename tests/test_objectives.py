@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from mirfeat.errors import ConfigError
 from mirfeat.networks import kim2019
 from mirfeat.training.objectives import (
-    distribution_gain,
     divergence,
     pairs,
     soft_cross_entropy,
@@ -109,18 +108,6 @@ def test_cross_entropy_of_one_hot_targets_is_that_of_classes() -> None:
     torch.testing.assert_close(
         soft_cross_entropy(logits, F.one_hot(classes, 4)), F.cross_entropy(logits, classes)
     )
-
-
-def test_gain_is_zero_for_the_mean_and_the_mutual_information_for_the_truth() -> None:
-    targets = distributions(40, 6)
-    mean = targets.mean(0)
-    constant = mean.log().clamp(min=-200).expand(40, 6)
-    assert distribution_gain(constant, targets).item() == pytest.approx(0, abs=1e-5)
-    information = rel_entr(targets.double().numpy(), mean.double().numpy()).sum(1).mean()
-    truth = targets.log().clamp(min=-200).requires_grad_()
-    assert distribution_gain(truth, targets).item() == pytest.approx(information, rel=1e-4)
-    assert not distribution_gain(truth, targets).requires_grad
-    assert distribution_gain(normal(40, 6, scale=9.0), targets).item() < 0
 
 
 # Tags
@@ -297,7 +284,6 @@ def objectives() -> dict[str, Callable[[Tensor], Tensor]]:
         "divergence": lambda x: divergence(x, targets),
         "soft_cross_entropy": lambda x: soft_cross_entropy(x, targets),
         "tagging": lambda x: tagging(x, targets.round()),
-        "gain": lambda x: distribution_gain(x, targets),
         "halves": lambda x: pairs(head.to(x.dtype), x[:, :6], x[:, 6:], "halves"),
         "all": lambda x: pairs(head.to(x.dtype), x[:, :6], x[:, 6:], "all"),
     }
@@ -329,7 +315,7 @@ def test_under_autocast_losses_stay_float32() -> None:
             assert loss.dtype == torch.float32
 
 
-@pytest.mark.parametrize("objective", [divergence, soft_cross_entropy, tagging, distribution_gain])
+@pytest.mark.parametrize("objective", [divergence, soft_cross_entropy, tagging])
 @pytest.mark.parametrize(
     ("logits", "targets"), [((3, 4), (4,)), ((3, 4), (1, 4)), ((4,), (4,)), ((0, 4), (0, 4))]
 )

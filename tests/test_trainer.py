@@ -18,7 +18,13 @@ import torch
 
 from mirfeat import checkpoint, cli, load_extractor
 from mirfeat.csvfiles import read_csv
-from mirfeat.errors import ConfigError, MissingPackageError, TrainingError
+from mirfeat.errors import (
+    CheckpointMismatchError,
+    ConfigError,
+    MissingPackageError,
+    TrainingError,
+)
+from mirfeat.files import sha256_of
 from mirfeat.training import frames, loop, preparation, runlog, state, trainer
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.crops import CropSource, crop_stream
@@ -111,7 +117,7 @@ def run(config: TrainConfig, hardware: Hardware = CPU, **options: Any) -> Conten
 
 
 def contents(path: Path) -> Contents:
-    """Hash of all tensors, and the record. (The file's header has its keys in random order.)"""
+    """Hash of all tensors, and the record."""
     weights = checkpoint.read(path)
     return checkpoint.digest(weights.tensors), dict(weights.metadata)
 
@@ -294,9 +300,11 @@ trainer.train(config, preparation.Hardware(device="cpu", save_seconds=-1.0), pro
 
 
 def test_same_seed_same_bytes_other_seed_others(quick: Quick) -> None:
-    first, again = run(quick("first")), run(quick("again"))
-    assert first == again
-    assert run(quick("other", seed=1)) != first
+    first, again = quick("first"), quick("again")
+    assert run(first) == run(again)
+    files = [config.output / "kim2018-mtn.safetensors" for config in (first, again)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert run(quick("other", seed=1)) != contents(files[0])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -372,6 +380,66 @@ def test_the_best_weights_survive_an_interruption(
     assert (record["chosen_step"], record["validation_score"]) == (2, 0.9)
 
 
+@pytest.fixture
+def scaled(monkeypatch: pytest.MonkeyPatch) -> list[torch.amp.GradScaler]:
+    """Have ``16-mixed`` run on the processor, where Fabric takes bfloat16; scalers made so far."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.precision import MixedPrecision
+
+    scalers, real = [], trainer._fabric
+
+    def fabric(hardware: Hardware) -> Any:
+        if hardware.precision != "16-mixed":
+            return real(hardware)
+        # The first steps overflow at this scale and are skipped, until it is low enough.
+        scalers.append(torch.amp.GradScaler("cpu", init_scale=2.0**16))
+        plugin = MixedPrecision("16-mixed", "cpu", scalers[-1])
+        made = Fabric(accelerator="cpu", devices=1, plugins=[plugin])
+        made.launch()
+        return made
+
+    monkeypatch.setattr(trainer, "_fabric", fabric)
+    return scalers
+
+
+MIXED = replace(CPU, precision="16-mixed")
+
+
+def test_an_interrupted_run_in_float16_goes_on_with_the_scale_it_had(
+    quick: Quick, scaled: list[torch.amp.GradScaler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, config = run(quick("whole"), MIXED), quick("parts")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, replace(MIXED, save_seconds=-1.0))
+    assert run(config, MIXED) == whole
+    uninterrupted, first, second = scaled
+    assert first.get_scale() < 2.0**16  # or this shows nothing
+    assert second.state_dict() == uninterrupted.state_dict()
+    assert second.state_dict()["_growth_tracker"] > first.state_dict()["_growth_tracker"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(CPU, MIXED), (MIXED, CPU)])
+def test_precision_may_change_on_the_way(
+    before: Hardware,
+    after: Hardware,
+    quick: Quick,
+    scaled: list[torch.amp.GradScaler],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = quick()
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, replace(before, save_seconds=-1.0))
+    saved = torch.load(config.output / "state.pt", weights_only=True)["precision"]
+    assert bool(saved) == (before is MIXED)
+    run(config, after)
+    assert steps_of(config) == [1, 2, 3, 4, 5]
+    assert len(scaled) == 1
+
+
 def test_half_precision_on_the_processor(quick: Quick) -> None:
     config = quick()
     half = run(config, replace(CPU, precision="bf16-mixed"))
@@ -422,14 +490,151 @@ class Trap:
         return (Path.touch, (self.path,))
 
 
-def test_a_state_of_other_labels_is_refused(tmp_path: Path) -> None:
-    write_corpus(tmp_path)
-    sections = {key: value for key, value in QUICK.items() if key != "cache"}
-    config = config_of(tmp_path / "run.toml", "kim2018-mtn", **sections)
-    run(config)
-    table = rows()
-    table[0]["genre"] = "fanfare"
+@pytest.fixture
+def own(corpus: Path, tmp_path: Path) -> Quick:
+    """A short run with a manifest, counts and an ``initial`` that a test may change."""
+    table = [{**row, "path": str(corpus / row["path"])} for row in rows()]
     write_manifest(tmp_path / "tracks.csv", table)
+    counts = [f"u{k % 3},t{k:02d},{k + 1}" for k in range(12)]
+    (tmp_path / "counts.csv").write_text("\n".join(["user,item,count", *counts]) + "\n")
+
+    def make(**sources: Any) -> TrainConfig:
+        sections: dict[str, Any] = {**QUICK, "cache": str(corpus / "cache")}
+        sections["sources"] = {**sections["sources"], **sources}
+        sections["optimiser"] = {"batch": 4, "steps": 2}
+        return config_of(tmp_path / "run.toml", "kim2018-mtn", **sections)
+
+    return make
+
+
+def with_initial(config: TrainConfig) -> TrainConfig:
+    """The same run, beginning with weights beside it that an earlier one made."""
+    initial = config.manifest.with_name("initial.safetensors")
+    initial.write_bytes(train(config, CPU, progress=False).read_bytes())
+    return replace(config, output=config.output.with_name("second"), initial=initial)
+
+
+def digits(path: Path) -> str:
+    return sha256_of(path)[:12]
+
+
+def test_another_manifest_is_refused_by_its_hash(own: Quick) -> None:
+    config = own()
+    whole, before = run(config), config.manifest.read_bytes()
+    then = digits(config.manifest)
+    # As many labels as there were: the network would fit.
+    config.manifest.write_bytes(before.replace(b",noise,", b",drone,", 1))
+    assert config.manifest.read_bytes() != before
+    with pytest.raises(ConfigError) as caught:
+        run(config)
+    assert str(caught.value) == (
+        f"{config.output} has a run with other data: 'manifest', {config.manifest}, has changed "
+        f"(sha256 {digits(config.manifest)}…, it was {then}…). Put back what it was begun with, "
+        "choose another output folder, or begin anew with --overwrite."
+    )
+    assert contents(config.output / "kim2018-mtn.safetensors") == whole
+    elsewhere = config.manifest.with_name("moved.csv")
+    elsewhere.write_bytes(before)
+    assert run(replace(config, manifest=elsewhere)) == whole
+    assert run(config, overwrite=True) != whole
+    assert run(config)
+
+
+def test_other_listening_counts_are_refused_where_they_are_learnt(own: Quick) -> None:
+    config = own(names=["tag", "taste"], taste="counts.csv")
+    whole, path = run(config), config.manifest.with_name("counts.csv")
+    before = path.read_text()
+    path.write_text(before.replace("u0,t00,1\n", "u0,t00,9\n"))
+    with pytest.raises(ConfigError, match=rf"other data: 'taste', .+counts.csv, .*{digits(path)}"):
+        run(config)
+    path.write_text(before)
+    assert run(config) == whole
+    unused = own(taste="counts.csv")
+    whole = run(unused, overwrite=True)
+    path.unlink()
+    assert run(unused) == whole
+
+
+def test_another_initial_is_refused_if_its_tensors_are_others(own: Quick) -> None:
+    config = with_initial(own())
+    whole, path = run(config), config.initial
+    weights = checkpoint.read(path)
+    checkpoint.write(path, replace(weights, metadata={**weights.metadata, "licence": "MIT"}))
+    assert run(config) == whole
+    key, tensor = next(iter(weights.tensors.items()))
+    checkpoint.write(path, replace(weights, tensors={**weights.tensors, key: tensor + 1}))
+    with pytest.raises(ConfigError, match=r"'initial', .+initial.safetensors, .*--overwrite"):
+        run(config)
+    assert run(config, overwrite=True) != whole
+
+
+def test_an_initial_that_came_or_went_is_refused(own: Quick) -> None:
+    config = with_initial(own())
+    without = replace(config, initial=Path())
+    run(config)
+    with pytest.raises(ConfigError, match="begun with 'initial', which is not used now"):
+        run(without)
+    run(without, overwrite=True)
+    with pytest.raises(ConfigError, match=r"begun without 'initial', now .+initial.safetensors"):
+        run(config)
+
+
+def test_an_initial_that_is_gone_is_missed_at_the_start_alone(
+    own: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_initial(own())
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, SAVE_ALWAYS)
+    weights = checkpoint.read(config.initial)
+    config.initial.unlink()
+    whole = run(config)
+    with pytest.raises(CheckpointMismatchError, match=r"initial\.safetensors"):
+        run(replace(config, output=config.output.with_name("third")))
+    # The run that could not see it has not forgotten which it was.
+    checkpoint.write(config.initial, replace(weights, tensors={}))
+    with pytest.raises(ConfigError, match="other data: 'initial'"):
+        run(config)
+    checkpoint.write(config.initial, weights)
+    assert run(config) == whole
+
+
+def with_state_of(config: TrainConfig, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change what is saved of a run."""
+    path = config.output / "state.pt"
+    saved = torch.load(path, weights_only=True)
+    change(saved)
+    torch.save(saved, path)
+
+
+def of_earlier_mirfeat(state: dict[str, Any]) -> None:
+    del state["inputs"], state["precision"]
+
+
+def test_a_run_that_an_earlier_mirfeat_began_goes_on_and_is_checked_from_then_on(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, config = run(quick("whole")), quick("parts")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, SAVE_ALWAYS)
+    with_state_of(config, of_earlier_mirfeat)
+    assert not caplog.records
+    assert run(config) == whole
+    (record,) = caplog.records
+    assert "did not note the sha256 of manifest" in record.getMessage()
+    saved = torch.load(config.output / "state.pt", weights_only=True)
+    assert saved["inputs"] == {"manifest": sha256_of(config.manifest)}
+
+
+def test_a_state_of_other_labels_is_refused(own: Quick) -> None:
+    config = own()
+    run(config)
+    with_state_of(config, of_earlier_mirfeat)  # later ones name the table that differs
+    text = config.manifest.read_text()
+    config.manifest.write_text(text.replace(",drone,", ",fanfare,", 1))
     with pytest.raises(ConfigError, match=r"other tracks or labels.*--overwrite"):
         run(config)
     assert run(config, overwrite=True)

@@ -124,7 +124,11 @@ class TrainConfig:
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides the steps; a run goes on only with the same."""
+        """Hash of all values that decide the steps; a run goes on only with the same.
+
+        What the files hold that it names is compared beside it
+        (:func:`mirfeat.training.state.inputs_of`).
+        """
         record = self.to_dict()
         # These say what is written at the end.
         del record["licence"], record["training_data"], record["validation"]["choose"]

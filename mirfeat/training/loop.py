@@ -25,7 +25,7 @@ from mirfeat.training.export import as_checkpoint, write_run
 from mirfeat.training.learners import SELF
 from mirfeat.training.preparation import Hardware, Run
 from mirfeat.training.runlog import RunLog
-from mirfeat.training.state import RunState
+from mirfeat.training.state import RunState, inputs_of
 from mirfeat.training.validation import Validator
 from mirfeat.training.warm_start import warm_start
 
@@ -72,7 +72,7 @@ class Training:
         self._targets = {
             source: torch.from_numpy(target.values) for source, target in run.targets.items()
         }
-        self._state = RunState(config)
+        self._state = RunState(config, inputs_of(run))
 
     def run(self, overwrite: bool) -> None:
         """From the last saved step to the end."""
@@ -100,7 +100,7 @@ class Training:
         }
         learner, *wrapped = fabric.setup(recipe.learner, *optimisers.values())
         self._optimisers = dict(zip(optimisers, wrapped, strict=True))
-        self._state.attach(recipe, optimisers)
+        self._state.attach(recipe, optimisers, fabric.strategy.precision)
         self._validator = Validator(self._run, fabric)
         return learner
 

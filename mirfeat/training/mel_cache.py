@@ -90,10 +90,6 @@ class MelCache:
         place = self._places.get(track.id)
         return place is not None and origin_of(track) in ("", place.origin)
 
-    def frames(self, id: str) -> int:
-        """Number of frames T of a track."""
-        return self._places[id].frames
-
     def seconds(self, id: str) -> float:
         """Duration of a track, as decoded."""
         return self._places[id].seconds

@@ -128,27 +128,6 @@ def pairs(head: nn.Module, left: Tensor, right: Tensor, scheme: PairScheme = "ha
     raise ConfigError(f"pairs {scheme!r}: take 'halves' (the paper's) or 'all'.")
 
 
-def distribution_gain(logits: Tensor, targets: Tensor) -> Tensor:
-    """How much better than the mean target, predicted for everything, in nats.
-
-    For validation: 0 is a network that learnt nothing of single examples, the mutual information
-    of example and class is the most to be had, and below 0 is worse than a constant.
-
-    Args:
-        logits: [B, k].
-        targets: distributions [B, k], of as many examples as there are.
-
-    Returns:
-        float32 scalar without gradient.
-
-    Raises:
-        ConfigError: shapes differ, or there is no example.
-    """
-    with torch.no_grad():
-        mean = targets.float().mean(0)
-        return -torch.xlogy(mean, mean).sum() - soft_cross_entropy(logits, targets)
-
-
 def _halves(head: nn.Module, left: Tensor, right: Tensor) -> Tensor:
     rows, same = len(left), len(left) // 2
     # A negative half of one row, which two tracks have, would meet itself.

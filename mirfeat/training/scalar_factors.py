@@ -78,15 +78,6 @@ class GaussianFactors:
         return posteriors, known
 
 
-def mixture_posteriors(
-    values: np.ndarray, components: int = 50, seed: int = 0, *, train: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """:class:`GaussianFactors` fitted on the rows ``train`` (by default all), for all rows."""
-    values = _scalars(values)
-    fitted = values if train is None else values[train]
-    return GaussianFactors.fit(fitted, components, seed).predict(values)
-
-
 def _scalars(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1:

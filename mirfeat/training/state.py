@@ -1,27 +1,64 @@
-"""What a run needs to go on: network, optimisers, number of the step, the best weights so far."""
+"""What a run needs to go on: network, optimisers, number of the step, the best weights so far.
+
+Beside it stands what the run was begun with, as a run that goes on with other data is another one.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from mirfeat import checkpoint
 from mirfeat.errors import ConfigError
-from mirfeat.files import replacing
+from mirfeat.files import replacing, sha256_of
 from mirfeat.training.config import TrainConfig
+from mirfeat.training.preparation import Run
 from mirfeat.training.recipes import Recipe
 
+logger = logging.getLogger("mirfeat")
+
 FILE = "state.pt"
+
+
+def inputs_of(run: Run) -> dict[str, str]:
+    """sha256 of what a run reads beside its configuration: ``manifest``, ``taste``, ``initial``.
+
+    Only what is used is there. Empty for an ``initial`` that is no longer at hand, which a run that
+    goes on does not need.
+
+    Raises:
+        CheckpointMismatchError, ChecksumError: ``initial`` is no checkpoint, or damaged.
+    """
+    config = run.config
+    inputs = {"manifest": run.manifest.sha256}
+    if config.sources.taste and "taste" in run.targets:
+        inputs["taste"] = sha256_of(_path_of("taste", config))
+    if config.initial != Path():
+        # Its tensors alone: the run it comes from writes it anew each time its command is repeated,
+        # with the record of the day.
+        at_hand = config.initial.is_file()
+        tensors = checkpoint.read(config.initial).tensors if at_hand else {}
+        inputs["initial"] = checkpoint.digest(tensors) if at_hand else ""
+    return inputs
+
+
+def _path_of(name: str, config: TrainConfig) -> Path:
+    taste = config.manifest.parent / config.sources.taste
+    return {"manifest": config.manifest, "taste": taste, "initial": config.initial}[name]
 
 
 class RunState:
     """State of a run, in ``state.pt`` of its output folder; saved whole or not at all."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        """A run that has not begun."""
+    def __init__(self, config: TrainConfig, inputs: Mapping[str, str]) -> None:
+        """A run that has not begun; ``inputs`` as :func:`inputs_of` gives them."""
         self._path, self._identity = config.output / FILE, config.identity
+        self._config, self._inputs = config, dict(inputs)
         self._loaded: dict[str, Any] = {}
         self._best: dict[str, Any] = {}
         self.step, self.last_score = 0, math.nan
@@ -35,7 +72,7 @@ class RunState:
         """Read the state of an earlier run, if there is one.
 
         Raises:
-            ConfigError: it is of another configuration, or damaged.
+            ConfigError: it is of another configuration or of other data, or damaged.
         """
         if not self._path.is_file():
             return False
@@ -52,18 +89,50 @@ class RunState:
                 f"{self._path.parent} has a run with another configuration. Choose another output "
                 "folder, or begin anew with --overwrite."
             )
+        self._check_inputs(record.get("inputs"))
         self._loaded, self._best = record, record["best"]
         self.step, self.last_score = record["step"], record["last_score"]
         self.best_step, self.best_score = record["best_step"], record["best_score"]
         return True
 
-    def attach(self, recipe: Recipe, optimisers: Mapping[str | None, Any]) -> None:
+    def _check_inputs(self, before: Mapping[str, str] | None) -> None:
+        """Refuse to go on with other data; keep the hashes of what is no longer at hand."""
+        if before is None:
+            # Days of computing are not refused for what their state cannot say.
+            logger.warning(
+                "%s: an earlier mirfeat began this run and did not note the sha256 of %s. Take "
+                "care that nothing changed there; from the next save on it is checked.",
+                self._path, ", ".join(self._inputs),
+            )  # fmt: skip
+            return
+        if differences := list(self._differences(before)):
+            raise ConfigError(
+                f"{self._path.parent} has a run with other data: {'; '.join(differences)}. Put "
+                "back what it was begun with, choose another output folder, or begin anew with "
+                "--overwrite."
+            )
+        self._inputs = {name: now or before[name] for name, now in self._inputs.items()}
+
+    def _differences(self, before: Mapping[str, str]) -> Iterator[str]:
+        for name in dict.fromkeys([*before, *self._inputs]):
+            then, now = before.get(name), self._inputs.get(name)
+            if now is None:
+                yield f"it was begun with {name!r}, which is not used now"
+            elif then is None:
+                yield f"it was begun without {name!r}, now {_path_of(name, self._config)}"
+            elif then and now and then != now:
+                path = _path_of(name, self._config)
+                yield f"{name!r}, {path}, has changed (sha256 {now[:12]}…, it was {then[:12]}…)"
+
+    def attach(self, recipe: Recipe, optimisers: Mapping[str | None, Any], precision: Any) -> None:
         """Work on this network and these optimisers, and put what was loaded into them.
+
+        ``precision``: Fabric's plugin, which for float16 scales losses by what steps so far allow.
 
         Raises:
             ConfigError: what was loaded is of other sources or of targets of another size.
         """
-        self._recipe, self._optimisers = recipe, optimisers
+        self._recipe, self._optimisers, self._precision = recipe, optimisers, precision
         if not self._loaded:
             return
         try:
@@ -77,6 +146,10 @@ class RunState:
                 "not fit those of today. Choose another output folder, or begin anew with "
                 "--overwrite."
             ) from error
+        # Nothing there: it ran in another precision, which is no part of a run, or an earlier
+        # mirfeat saved it. A scaler then begins as in a new run.
+        if scaler := self._loaded.get("precision"):
+            precision.load_state_dict(scaler)
         self._loaded = {}
 
     def keep_if_best(self, score: float) -> None:
@@ -96,6 +169,7 @@ class RunState:
         """Write the state."""
         record = {
             "identity": self._identity,
+            "inputs": self._inputs,
             "step": self.step,
             "last_score": self.last_score,
             "best": self._best,
@@ -104,6 +178,7 @@ class RunState:
             "learner": self._recipe.learner.state_dict(),
             "frontend": self._recipe.frontend.state_dict(),
             "optimisers": {str(key): o.state_dict() for key, o in self._optimisers.items()},
+            "precision": self._precision.state_dict(),
         }
         with replacing(self._path) as temporary:
             torch.save(record, temporary)
