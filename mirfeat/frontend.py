@@ -123,7 +123,7 @@ class Decibels(nn.Module):
 
     def level(self, mel: Tensor) -> Tensor:
         """Decibels of mel power, without reference and floor: what no segment changes."""
-        return mel.clamp(min=self.scale.amin).log10().mul(10.0)
+        return mel.clamp(min=self.scale.amin).log10_().mul_(10.0)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Decibels of mel power."""
@@ -132,10 +132,10 @@ class Decibels(nn.Module):
     def finish(self, level: Tensor) -> Tensor:
         """Level less the reference, cut at the floor of its segment."""
         if self.scale.reference == "checkpoint":
-            return (level - self.reference).clamp(min=-self.scale.floor_db)
+            return (level - self.reference).clamp_(min=-self.scale.floor_db)
         top = level.amax((1, 2, 3), keepdim=True)
         if self.scale.reference == "maximum":
-            return (level - top).clamp(min=-self.scale.floor_db)
+            return (level - top).clamp_(min=-self.scale.floor_db)
         return torch.maximum(level, top - self.scale.floor_db)
 
 
@@ -153,7 +153,7 @@ class NaturalLog(nn.Module):
 
     def level(self, mel: Tensor) -> Tensor:
         """Natural logarithm of mel magnitude or power."""
-        return mel.clamp(min=self.floor).log()
+        return mel.clamp(min=self.floor).log_()
 
     def finish(self, level: Tensor) -> Tensor:
         """The same: nothing depends on the segment."""

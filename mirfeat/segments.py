@@ -34,7 +34,7 @@ class Segment:
 
 
 class Segmenter:
-    """Cut a stream of blocks into segments; memory is one segment, one hop and one block."""
+    """Cut a stream of blocks into segments; memory is at most one of those, two hops and blocks."""
 
     def __init__(
         self, spec: SegmentSpec, sample_rate: int, name: str, *, refuse_short: bool
@@ -42,14 +42,16 @@ class Segmenter:
         """Cut as ``spec`` says; with ``refuse_short`` a clip below one segment is an error."""
         self._spec, self._rate, self._name = spec, sample_rate, name
         self._refuse_short = refuse_short
+        # Blocks that no segment needs yet wait apart: joining copies.
         self._kept: np.ndarray | None = None
+        self._waiting: list[np.ndarray] = []
         self._kept_start = self._next_start = self._total = self._covered = 0
         self.note: str | None = None
 
     def push(self, block: np.ndarray) -> Iterator[Segment]:
         """Take the next block [C, n] and yield the segments that it completes."""
         self._total += block.shape[1]
-        self._kept = block if self._kept is None else np.concatenate([self._kept, block], axis=1)
+        self._waiting.append(block)
         while self._total - self._next_start >= self._spec.samples:
             yield self._cut(self._next_start, 1.0)
             self._covered = self._next_start + self._spec.samples
@@ -71,33 +73,41 @@ class Segmenter:
             start = self._total - self._spec.samples
             yield self._cut(start, uncovered / self._spec.hop_samples)
 
-    def _cut(self, start: int, weight: float) -> Segment:
+    def _joined(self) -> np.ndarray:
+        """What is kept, as one array [C, n]."""
+        if self._waiting:
+            parts = self._waiting if self._kept is None else [self._kept, *self._waiting]
+            self._kept = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            self._waiting = []
         assert self._kept is not None
+        return self._kept
+
+    def _cut(self, start: int, weight: float) -> Segment:
         first = start - self._kept_start
-        audio = self._kept[:, first : first + self._spec.samples]
+        audio = self._joined()[:, first : first + self._spec.samples]
         return Segment(np.ascontiguousarray(audio), start, start + self._spec.samples, weight)
 
     def _drop_before(self, start: int) -> None:
-        assert self._kept is not None
-        self._kept = self._kept[:, start - self._kept_start :]
+        self._kept = self._joined()[:, start - self._kept_start :]
         self._kept_start = start
 
     def _short_clip(self) -> Segment:
         seconds = self._total / self._rate
         minimum = self._spec.samples if self._refuse_short else self._spec.min_samples
-        if self._kept is None or self._total < minimum:
+        if not self._total or self._total < minimum:
             long_enough = self._total >= self._spec.min_samples
             hint = " short='tile' would repeat it." if long_enough else ""
             raise AudioTooShortError(
                 f"{self._name}: {seconds:.4g} s, this extractor takes {minimum / self._rate:.4g} s "
                 f"or more.{hint}"
             )
+        kept = self._joined()
         if self._spec.short == "keep":
-            audio = self._kept
+            audio = kept
             if (missing := self._spec.pad_samples - self._total) > 0:
                 audio = np.pad(audio, ((0, 0), (0, missing)))
         else:
             self.note = f"tiled from {seconds:.3g} s"
-            audio = np.tile(self._kept, -(-self._spec.samples // self._total))
+            audio = np.tile(kept, -(-self._spec.samples // self._total))
             audio = audio[:, : self._spec.samples]
         return Segment(np.ascontiguousarray(audio), 0, self._total, 1.0)
