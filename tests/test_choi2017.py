@@ -87,6 +87,21 @@ def test_pooling_before_elu_and_folding_change_nothing(random_weights: Weights) 
             torch.testing.assert_close(fast, literal, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("frames", [1360, 1363, 40])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_first_block_by_stripes_is_the_whole_one(
+    random_weights: Weights, batch: int, frames: int
+) -> None:
+    network = Choi2017()
+    checkpoint.fill({"network": network}, random_weights, unused=("scaling.reference",))
+    taps = FrozenTaps(network, "1").eval()
+    image = torch.randn(batch, 1, 96, frames, generator=torch.Generator().manual_seed(0))
+    kernel, bias = taps.get_buffer("kernel0"), taps.get_buffer("bias0")
+    maps = torch.nn.functional.conv2d(image, kernel, bias, padding=1)
+    expected = torch.nn.functional.elu(torch.nn.functional.max_pool2d(maps, (2, 4)))
+    torch.testing.assert_close(taps.block(0, image), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_layers_come_in_the_order_asked_for(weight_file: Path, audio: np.ndarray) -> None:
     everything = load(weight_file, statistics="paper").extract(audio, RATE).reshape(5, 32)
     some = load(weight_file, layers="41", statistics="paper").extract(audio, RATE)

@@ -18,6 +18,8 @@ from mirfeat.networks.population import folded
 
 CHANNELS = 32
 POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
+# Mel bands; of fewer than 20 480 numbers torch makes a convolution by another, slower way.
+_STRIPE = 16
 # Keras 1's value, with which the published weights were trained.
 NORM_EPSILON = 1e-3
 # The 50 most frequent last.fm tags of the Million Song Dataset, in the order of the head.
@@ -166,7 +168,8 @@ class FrozenTaps(LayerTaps):
     """Frozen batch norm, folded into the convolutions.
 
     ELU is increasing, so pooling first gives the same and leaves 8 to 20 times less to ELU.
-    Channels-last, since a convolution of one input channel is slow otherwise.
+    Channels-last, since a convolution of one input channel is slow otherwise. On processors the
+    first block goes by stripes: its map before pooling has 17 MB, half of the network's time.
     """
 
     def __init__(self, trained: Choi2017, layers: str, tag_names: Sequence[str] = TAGS) -> None:
@@ -180,8 +183,29 @@ class FrozenTaps(LayerTaps):
     def block(self, index: int, image: Tensor) -> Tensor:
         """Convolution, pooling, ELU."""
         kernel, bias = self.get_buffer(f"kernel{index}"), self.get_buffer(f"bias{index}")
-        maps = F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index])
+        if index == 0 and image.device.type == "cpu":
+            maps = _first_maps(image, kernel, bias)
+        else:
+            maps = F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index])
         return F.elu(maps, inplace=True)
+
+
+def _first_maps(image: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """Convolution and pooling of the first block, a stripe of mel bands at a time.
+
+    Shape: [B, 1, 96, T] -> [B, 32, 48, T // 4], the numbers of max_pool2d.
+    """
+    padded = F.pad(image, (0, 0, 1, 1))
+    stripes = []
+    for top in range(0, image.shape[2], _STRIPE):
+        maps = F.conv2d(padded[:, :, top : top + _STRIPE + 2], kernel, bias, padding=(0, 1))
+        # Twice as fast as max_pool2d, which looks for the places of the maxima as well.
+        maps = maps.permute(0, 2, 3, 1)[:, :, : image.shape[3] // 4 * 4]
+        maps = torch.maximum(maps[:, 0::2], maps[:, 1::2])
+        for _ in range(2):
+            maps = torch.maximum(maps[:, :, 0::2], maps[:, :, 1::2])
+        stripes.append(maps)
+    return torch.cat(stripes, dim=1).permute(0, 3, 1, 2)
 
 
 class ClipTaps(LayerTaps):
