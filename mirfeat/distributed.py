@@ -99,7 +99,7 @@ def extract_dataset(
     destination = Destination(Path(store), format, False, root, resume, overwrite)
     if load_options.pop("device", "auto") != "auto":
         raise OptionError("device: on Ray it follows from num_gpus, --gpus-per-actor.")
-    _refuse_client(_import_ray(), address)
+    address = _chosen_address(_import_ray(), address)
     if isinstance(checkpoint := load_options.get("checkpoint"), os.PathLike):
         load_options["checkpoint"] = os.path.abspath(checkpoint)
     with load_extractor(name, device="cpu", **load_options) as extractor:
@@ -237,24 +237,32 @@ def _import_ray() -> Any:
     return ray
 
 
-def _refuse_client(ray: Any, address: str | None) -> None:
-    connected = ray.is_initialized() and ray.util.client.ray.is_connected()
-    address = address or os.environ.get("RAY_ADDRESS", "")
-    if connected or (address.startswith("ray://") and not ray.is_initialized()):
+def _chosen_address(ray: Any, address: str | None) -> str | None:
+    """Where to connect to; None where this process is connected already.
+
+    Raises:
+        OptionError: it is Ray Client, through which Ray Data does not run.
+    """
+    if ray.is_initialized():
+        client, address = ray.util.client.ray.is_connected(), None
+    else:
+        address = address or os.environ.get("RAY_ADDRESS") or "local"
+        client = address.startswith("ray://")
+    if client:
         raise OptionError(
             "Ray Data does not run through Ray Client (ray://…). Start this on a machine of the "
             "cluster with address 'auto', --ray auto, for example by 'ray job submit'."
         )
+    return address
 
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
-    """Ray, connected; left as it was found."""
+    """Ray, connected to what :func:`_chosen_address` gave; left as it was found."""
     ray = _import_ray()
-    if ray.is_initialized():
+    if address is None:
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _LOCAL_STORE_BYTES}

@@ -66,8 +66,8 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)
         self.register_buffer("filterbank", filterbank, persistent=False)
         starts = range(0, spec.n_mels, _BANDS_AT_ONCE)
-        bands = [slice(start, min(start + _BANDS_AT_ONCE, spec.n_mels)) for start in starts]
-        self._groups = [(group, _support(filterbank[group])) for group in bands]
+        groups = [slice(start, start + _BANDS_AT_ONCE) for start in starts]
+        self._groups = [(bands, _support(filterbank[bands])) for bands in groups]
 
     def forward(self, audio: Tensor) -> Tensor:
         """Mel spectrogram of each channel of each segment."""

@@ -42,16 +42,15 @@ class Segmenter:
         """Cut as ``spec`` says; with ``refuse_short`` a clip below one segment is an error."""
         self._spec, self._rate, self._name = spec, sample_rate, name
         self._refuse_short = refuse_short
-        # Blocks that no segment needs yet wait apart: joining copies.
-        self._kept: np.ndarray | None = None
-        self._waiting: list[np.ndarray] = []
+        # Blocks stay apart until a segment needs them: joining copies.
+        self._kept: list[np.ndarray] = []
         self._kept_start = self._next_start = self._total = self._covered = 0
         self.note: str | None = None
 
     def push(self, block: np.ndarray) -> Iterator[Segment]:
         """Take the next block [C, n] and yield the segments that it completes."""
         self._total += block.shape[1]
-        self._waiting.append(block)
+        self._kept.append(block)
         while self._total - self._next_start >= self._spec.samples:
             yield self._cut(self._next_start, 1.0)
             self._covered = self._next_start + self._spec.samples
@@ -75,12 +74,9 @@ class Segmenter:
 
     def _joined(self) -> np.ndarray:
         """What is kept, as one array [C, n]."""
-        if self._waiting:
-            parts = self._waiting if self._kept is None else [self._kept, *self._waiting]
-            self._kept = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-            self._waiting = []
-        assert self._kept is not None
-        return self._kept
+        if len(self._kept) > 1:
+            self._kept = [np.concatenate(self._kept, axis=1)]
+        return self._kept[0]
 
     def _cut(self, start: int, weight: float) -> Segment:
         first = start - self._kept_start
@@ -88,7 +84,7 @@ class Segmenter:
         return Segment(np.ascontiguousarray(audio), start, start + self._spec.samples, weight)
 
     def _drop_before(self, start: int) -> None:
-        self._kept = self._joined()[:, start - self._kept_start :]
+        self._kept = [self._joined()[:, start - self._kept_start :]]
         self._kept_start = start
 
     def _short_clip(self) -> Segment:
