@@ -26,7 +26,7 @@ format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
-	$(BIN)/python -m tests.make_goldens
+	$(BIN)/python -m tests.support.make_goldens
 
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
 	$(BIN)/python -m benchmarks.run_all

@@ -11,9 +11,9 @@ import soxr
 
 import mirfeat
 from benchmarks.tables import MUSIC, print_machine, print_table
+from mirfeat.checkpoints.sources import load_weights
 from mirfeat.networks import choi2017
-from mirfeat.weight_sources import load_weights
-from tests import slow_twins
+from tests.support import slow_twins
 
 EXCERPTS = ("electronic_terminal.opus", "folk_tavern.opus", "metal_chaos_god.opus")
 

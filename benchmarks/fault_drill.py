@@ -25,13 +25,14 @@ from pathlib import Path
 
 from benchmarks.broken_files import make_files
 from benchmarks.tables import print_machine, print_table
-from mirfeat.features import Failure, FeatureTable
-from mirfeat.store import load_features
+from mirfeat.results import Failure, FeatureTable
+from mirfeat.store.reading import load_features
 
 # Parts of a few files, so that there is something to lose at every moment.
 CHILD = """
 import sys
-from mirfeat import cli, writer
+from mirfeat.cli import commands as cli
+from mirfeat.store import writer
 writer.PART_ROWS = int(sys.argv[1])
 sys.exit(cli.main(sys.argv[2:]))
 """

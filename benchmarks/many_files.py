@@ -16,8 +16,8 @@ from pathlib import Path
 
 import mirfeat
 from benchmarks.tables import print_machine, print_table, write_clips
-from mirfeat.audio import Converter, open_clip
-from mirfeat.pipeline import default_workers
+from mirfeat.audio.clip import Converter, open_clip
+from mirfeat.pipeline.threads import default_workers
 
 EXTRACTORS = ("choi2017", "kim2019-ms-sr-fc", "mfcc")
 

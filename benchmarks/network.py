@@ -10,10 +10,10 @@ from functools import partial
 import torch
 
 from benchmarks.tables import medians, print_machine, print_table
-from mirfeat.checkpoint import Weights, fill
-from mirfeat.frontend import Frontend
 from mirfeat.networks import choi2017
+from mirfeat.networks.checkpoint import Weights, fill
 from mirfeat.networks.choi2017_network import Choi2017
+from mirfeat.networks.frontend import Frontend
 
 
 class Naive:

@@ -36,12 +36,12 @@ from benchmarks.open_weights_scores import (
     task_scores,
 )
 from benchmarks.open_weights_tables import EXTRACTORS, SINGLE, print_tables
-from mirfeat.audio import Audio, ClipFacts, checked_blocks, open_clip
+from mirfeat.audio.clip import Audio, ClipFacts, checked_blocks, open_clip
 from mirfeat.errors import AudioError, CheckpointError, LabelsError, OptionError
 from mirfeat.evaluation.labels import read_labels
-from mirfeat.features import Failure, FeatureTable
 from mirfeat.files import replacing
-from mirfeat.registry import get_spec
+from mirfeat.networks.registry import get_spec
+from mirfeat.results import Failure, FeatureTable
 
 WINDOW_SECONDS = 30
 WINDOWS = 6

@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.choi2017 import svm_grid
 from mirfeat.evaluation.folds import Folds, Split, make_folds
-from mirfeat.evaluation.svm import PENALTIES
+from mirfeat.evaluation.models.svm import PENALTIES
 
 NEIGHBOURS = 10
 INSTRUMENT_FOLDS = 10

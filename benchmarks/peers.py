@@ -4,7 +4,7 @@
 
 builds the peers' environments in FOLDER (once, from the package index), makes the clips, and lets
 the tools take turns, each in a process of its own. Needs ``psutil``. Tests are in
-``tests/test_peers_benchmark.py``.
+``tests/benchmarks/test_peers.py``.
 """
 
 from __future__ import annotations

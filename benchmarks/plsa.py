@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import NMF
 
 from benchmarks.tables import print_machine, print_table
-from mirfeat.training.plsa import plsa
+from mirfeat.training.targets.plsa import plsa
 
 COMPARED_ITERATIONS = 10
 

@@ -22,10 +22,10 @@ import numpy as np
 
 import mirfeat
 from benchmarks.tables import print_machine, print_table, write_clips
-from mirfeat import distributed
-from mirfeat.actors import Worker
-from mirfeat.collection import find_audio
-from mirfeat.remote import Location
+from mirfeat.audio.collection import find_audio
+from mirfeat.audio.remote import Location
+from mirfeat.distributed import cluster as distributed
+from mirfeat.distributed.actors import Worker
 
 # Where actors find the file for their notes; Ray hands the environment on to them.
 _NOTED = "MIRFEAT_BENCHMARK_NOTES"

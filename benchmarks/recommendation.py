@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.tables import print_machine, print_table
-from mirfeat.evaluation.factorisation import Variant, factorise
+from mirfeat.evaluation.models.factorisation import Variant, factorise
 from mirfeat.evaluation.recommendation import Interactions, recommend
 
 USERS, ITEMS, FEATURES = 985, 27_093, 256

@@ -23,16 +23,18 @@ import soundfile
 
 import mirfeat
 from benchmarks.tables import excerpt_loop, print_machine, print_table
-from mirfeat.shards import Format, ParquetShards, Row
-from mirfeat.store import StoreInfo
+from mirfeat.store.formats import Format, ParquetShards, Row
+from mirfeat.store.reading import StoreInfo
 
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 started = float(sys.argv[1])
 spent = {}
-from mirfeat import cli, extracting, filling, store
-from mirfeat.writer import StoreWriter
+from mirfeat.cli import commands as cli, extract as extracting
+from mirfeat.runs import filling
+from mirfeat.store import reading as store
+from mirfeat.store.writer import StoreWriter
 
 def clocked(place, name, what):
     work = getattr(place, name)

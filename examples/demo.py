@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import mirfeat
-from mirfeat.collection import find_audio
+from mirfeat.audio.collection import find_audio
 
 MUSIC = Path(__file__).parent / "music"
 OUTPUT = Path("demo")

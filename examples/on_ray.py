@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import mirfeat
-from mirfeat.collection import survey
-from mirfeat.distributed import extract_dataset
+from mirfeat.audio.collection import survey
+from mirfeat.distributed.cluster import extract_dataset
 
 MUSIC = Path(__file__).parent / "music"
 OUTPUT = Path("on_ray")

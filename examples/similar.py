@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 import mirfeat
-from mirfeat.collection import find_audio
+from mirfeat.audio.collection import find_audio
 
 MUSIC = Path(__file__).parent / "music"
 

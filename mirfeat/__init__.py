@@ -16,28 +16,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mirfeat.audio import Audio
-    from mirfeat.describe import info
+    from mirfeat.audio.clip import Audio
+    from mirfeat.cli.describe import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
     from mirfeat.extractor import Extractor
-    from mirfeat.features import Embedding, FeatureTable
     from mirfeat.loading import concatenate, load_extractor
-    from mirfeat.registry import list_extractors
-    from mirfeat.store import load_embeddings, load_features
+    from mirfeat.networks.registry import list_extractors
+    from mirfeat.results import Embedding, FeatureTable
+    from mirfeat.store.reading import load_embeddings, load_features
 
 _HOME = {
-    "Audio": "audio",
-    "Embedding": "features",
+    "Audio": "audio.clip",
+    "Embedding": "results",
     "Extractor": "extractor",
-    "FeatureTable": "features",
+    "FeatureTable": "results",
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",
-    "info": "describe",
-    "list_extractors": "registry",
-    "load_embeddings": "store",
+    "info": "cli.describe",
+    "list_extractors": "networks.registry",
+    "load_embeddings": "store.reading",
     "load_extractor": "loading",
-    "load_features": "store",
+    "load_features": "store.reading",
 }
 
 __all__ = [

@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from mirfeat import predictions, sharing
-from mirfeat.audio import Audio, AudioLike, PathLike
-from mirfeat.clips import Part, embedding_arrays, new_clip, vector_of
+from mirfeat.audio.clip import Audio, AudioLike, PathLike
+from mirfeat.audio.remote import located
+from mirfeat.checkpoints import sharing
+from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
-from mirfeat.features import Embedding, FeatureTable, Result, RunReport
-from mirfeat.filling import Destination
 from mirfeat.labels import LabelSpace, Neighbour
-from mirfeat.pipeline import run_one
-from mirfeat.predictions import Tag
-from mirfeat.remote import located
-from mirfeat.runs import Item, OnError, Run
-from mirfeat.shards import Format
-from mirfeat.sharing import Metrics
-from mirfeat.spec import ExtractorSpec, Provenance
+from mirfeat.networks.spec import ExtractorSpec, Provenance
+from mirfeat.pipeline import predictions
+from mirfeat.pipeline.clip import Part, embedding_arrays, new_clip, vector_of
+from mirfeat.pipeline.predictions import Tag
+from mirfeat.pipeline.threads import run_one
+from mirfeat.results import Embedding, FeatureTable, Result, RunReport
+from mirfeat.runs.filling import Destination
+from mirfeat.runs.run import Item, OnError, Run
+from mirfeat.store.formats import Format
 from mirfeat.units import Unit, provenance_of
 
 
@@ -190,7 +191,7 @@ class Extractor:
     ) -> RunReport:
         """Vectors of many files into a folder: csv, parquet, npz or npy.
 
-        What is there already is not computed again. See ``mirfeat/store.py`` for the layout.
+        What is there already is not computed again. The layout is in ``mirfeat/store/record.py``.
         With ``shard=(3, 20)`` only the third of twenty shares of the files, into a folder of its
         own below ``store``, for job arrays: every job gets the same paths and another shard.
         """

@@ -11,8 +11,8 @@ import torch
 
 from mirfeat.errors import ConfigError, OptionError
 from mirfeat.extractor import Extractor
-from mirfeat.registry import get_spec
-from mirfeat.spec import ExtractorSpec
+from mirfeat.networks.registry import get_spec
+from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.units import Settings, load_unit
 
 CheckpointLike = str | os.PathLike[str]

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from mirfeat import __version__
-from mirfeat.clips import Part
+from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import OptionError
-from mirfeat.features import check_statistics
-from mirfeat.networks.blocks import Model, Rows
-from mirfeat.spec import ExtractorSpec, Provenance
-from mirfeat.weight_sources import load_weights
+from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.spec import ExtractorSpec, Provenance
+from mirfeat.pipeline.clip import Part
+from mirfeat.results import check_statistics
 
 _LIBRARIES = ("torch", "numpy", "soundfile", "soxr")
 

@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import mirfeat
 from mirfeat import errors
+from mirfeat.audio.segments import Segmenter
 from mirfeat.extractor import Extractor
-from mirfeat.features import Result
-from mirfeat.pipeline import MAX_AHEAD
-from mirfeat.segments import Segmenter
-from tests.sounds import cut, music, overwrite_middle, write, write_wav
+from mirfeat.pipeline.threads import MAX_AHEAD
+from mirfeat.results import Result
+from tests.support.sounds import cut, music, overwrite_middle, write, write_wav
 
 RATE = 44_100
 # Rows of other files in the same batch move a vector by rounding only.

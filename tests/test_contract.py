@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 import mirfeat
 from mirfeat.errors import AudioTooShortError
 from mirfeat.extractor import Extractor
-from tests.make_goldens import cases
+from tests.support.make_goldens import cases
 
 # Tolerance for batch sizes and orders on one CPU; everything else here is exact.
 BATCH = 1e-5

@@ -17,7 +17,7 @@ SAMPLE_RATE = 12_000
 
 def load(options: Sequence[str]) -> Vectors:
     """As many threads as mirfeat decodes with, or ``options[0]`` "all": one a core."""
-    from mirfeat.pipeline import default_workers
+    from mirfeat.pipeline.threads import default_workers
 
     workers = default_workers()
     if options:
@@ -32,7 +32,7 @@ def load(options: Sequence[str]) -> Vectors:
 
 def decode(path: str) -> np.ndarray:
     """Read a file to its end, block by block; what is kept is the number of samples."""
-    from mirfeat.audio import Converter, open_clip
+    from mirfeat.audio.clip import Converter, open_clip
 
     with open_clip(Path(path), None) as reader:
         converter, samples = Converter(reader, SAMPLE_RATE, 1), 0

@@ -17,8 +17,8 @@ import numpy as np
 
 from mirfeat.errors import LabelsError, OptionError
 from mirfeat.evaluation.folds import Folds
+from mirfeat.evaluation.models.svm import Blocks, GridSearch, Point, Trial, grid
 from mirfeat.evaluation.records import Predictions, ScoreReport, Scores
-from mirfeat.evaluation.svm import Blocks, GridSearch, Point, Trial, grid
 
 MFCC = "mfcc"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.experiment import STRATEGIES, Run, standardise, strategy_name
-from mirfeat.evaluation.hierarchical import HierarchicalModel, fit_hierarchical
+from mirfeat.evaluation.models.hierarchical import HierarchicalModel, fit_hierarchical
 from mirfeat.evaluation.records import Table
 
 ROUNDING = 1e-12
@@ -29,8 +29,8 @@ def strategy_model(
     Strategies without runs are left out, and so is a gain where the number of sources never changes
     (the level is then that of this number).
 
-    ``bootstrap`` and ``seed``: see :func:`~mirfeat.evaluation.hierarchical.fit_hierarchical`. A fit
-    of the paper's 2975 scores takes a few seconds, and each bootstrap fit again as long.
+    ``bootstrap`` and ``seed``: see ``fit_hierarchical`` in :mod:`mirfeat.evaluation.models`. A fit
+    of the paper's 2975 scores takes a few seconds, each bootstrap fit again as long.
     ``standardised``: scores are on one scale already and are taken as they are.
 
     Raises:

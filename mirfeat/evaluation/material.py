@@ -11,7 +11,7 @@ from mirfeat.evaluation.hamel2013 import EXAMPLES
 from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_features, read_rows
 from mirfeat.evaluation.kim2019 import REPEATS
 from mirfeat.evaluation.labels import Kind, LabelTable, Task, make_task
-from mirfeat.evaluation.svm import Scaling
+from mirfeat.evaluation.models.svm import Scaling
 
 Tick = Callable[[], object]
 Progress = Callable[[int, str], Tick]

@@ -15,9 +15,9 @@ from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
 from mirfeat.evaluation.labels import LabelTable, Task
 from mirfeat.evaluation.material import Material, Options, Progress, silent
+from mirfeat.evaluation.models.svm import GridSearch
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.records import Evaluation, join
-from mirfeat.evaluation.svm import GridSearch
 
 if TYPE_CHECKING:
     from mirfeat.evaluation.kim2018 import HeadTraining

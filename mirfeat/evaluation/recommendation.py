@@ -19,8 +19,8 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from mirfeat.errors import LabelsError, OptionError
-from mirfeat.evaluation.factorisation import Factorisation, Variant, check_data, factorise
-from mirfeat.evaluation.ranking import (
+from mirfeat.evaluation.models.factorisation import Factorisation, Variant, check_data, factorise
+from mirfeat.evaluation.models.ranking import (
     average_precision_at_k,
     ndcg_at_k,
     ranked_relevance,
@@ -161,8 +161,8 @@ def recommend(
     ranks all items for each user by u·(W x), hidden or not. Items that the user is known to have
     leave the list before it is cut to ``top``; hidden ones that the user listened to are to be
     found. Scores are means over users who have any: nDCG@top, to be quoted, recall@80 and AP@80.
-    ``settings`` are those of :func:`mirfeat.evaluation.factorisation.factorise`; ``progress`` is
-    called after each repeat with its number, from 1, and its nDCG.
+    ``settings`` are those of :func:`mirfeat.evaluation.models.factorisation.factorise`;
+    ``progress`` is called after each repeat with its number, from 1, and its nDCG.
 
     Hidden items are absent while factors are learned. As columns of zeros they would tell the very
     map that is to score them that no user wants them, and a cold start knows no such thing.

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mirfeat.checkpoint import Weights, fill, gather
 from mirfeat.errors import OptionError
-from mirfeat.frontend import Frontend, Standardise
-from mirfeat.networks.blocks import Model, Rows
+from mirfeat.networks.checkpoint import Weights, fill, gather
+from mirfeat.networks.frontend import Frontend, Standardise
+from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.population import folded, synthetic_segment
-from mirfeat.spec import MelSpec, SegmentSpec
+from mirfeat.networks.spec import MelSpec, SegmentSpec
 
 FEATURE_SIZE = 256
 Stages = Callable[[], list[nn.Module]]

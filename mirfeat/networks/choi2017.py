@@ -6,8 +6,8 @@ keunwoochoi/transfer_learning_music, commit e1f83c3. The modules are in ``choi20
 here is where their weights come from and how they become an extractor.
 
 The authors' batch normalisation used the statistics of the current batch also at test time;
-mirfeat freezes them at those of a broad sample of music (``mirfeat/calibration.py``) and offers
-``batch_norm="clip"`` to imitate the authors' script.
+mirfeat freezes them at those of a broad sample of music (``mirfeat/training/calibration.py``) and
+offers ``batch_norm="clip"`` to imitate the authors' script.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mirfeat.checkpoint import Weights, fill, gather
 from mirfeat.errors import CheckpointMismatchError, MissingPackageError, OptionError
 from mirfeat.files import sha256_of
-from mirfeat.frontend import Frontend
-from mirfeat.networks.blocks import Model, he_normal
+from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import CHANNELS, TAGS, Choi2017, ClipTaps, FrozenTaps
+from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.model import Model, he_normal
 from mirfeat.networks.population import freeze_statistics, synthetic_segment
-from mirfeat.spec import (
+from mirfeat.networks.spec import (
     Checkpoint,
     DecibelScale,
     ExtractorSpec,

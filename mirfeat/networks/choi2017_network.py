@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mirfeat.networks.blocks import Rows
+from mirfeat.networks.model import Rows
 from mirfeat.networks.population import folded
 
 CHANNELS = 32

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mirfeat.checkpoint import Weights, fill
-from mirfeat.frontend import Frontend
-from mirfeat.networks.blocks import Model, Rows
-from mirfeat.spec import ExtractorSpec, LogScale, MelSpec, Paper, SegmentSpec
+from mirfeat.networks.checkpoint import Weights, fill
+from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.spec import ExtractorSpec, LogScale, MelSpec, Paper, SegmentSpec
 
 EMBEDDING_SIZE = 100
 STATISTICS = ("mean", "variance", "maximum", "minimum")

@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from mirfeat.checkpoint import Weights
-from mirfeat.networks.blocks import Model
 from mirfeat.networks.branched import (
     FEATURE_SIZE,
     Branched,
@@ -28,7 +26,9 @@ from mirfeat.networks.branched import (
     build_branched,
     initialise_branched,
 )
-from mirfeat.spec import DecibelScale, ExtractorSpec, MelSpec, Paper, SegmentSpec
+from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.model import Model
+from mirfeat.networks.spec import DecibelScale, ExtractorSpec, MelSpec, Paper, SegmentSpec
 
 # Lasagne's default, in the authors' networks.
 NORM_EPSILON = 1e-4

@@ -18,9 +18,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from mirfeat.checkpoint import Weights
 from mirfeat.errors import OptionError
-from mirfeat.networks.blocks import Model
 from mirfeat.networks.branched import (
     FEATURE_SIZE,
     Branched,
@@ -29,8 +27,10 @@ from mirfeat.networks.branched import (
     build_branched,
     initialise_branched,
 )
+from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.kim2019_authors import SIGNATURES, read_authors
-from mirfeat.spec import (
+from mirfeat.networks.model import Model
+from mirfeat.networks.spec import (
     DecibelScale,
     ExtractorSpec,
     ForeignFormat,

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mirfeat.checkpoint import Weights
 from mirfeat.errors import CheckpointMismatchError
+from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.kim2019_scaler import find_scaler, read_scaler, scaler_name
 
 # Stages of the chain that all tasks share, by the authors' name of the branch point.

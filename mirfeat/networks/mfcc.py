@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mirfeat.checkpoint import Weights
-from mirfeat.frontend import Frontend
-from mirfeat.networks.blocks import Model, Rows
+from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.choi2017 import PAPER
-from mirfeat.spec import DecibelScale, ExtractorSpec, MelSpec, SegmentSpec
+from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.spec import DecibelScale, ExtractorSpec, MelSpec, SegmentSpec
 
 COEFFICIENTS = 20
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mirfeat.spec import DecibelScale, MelSpec
+from mirfeat.networks.spec import DecibelScale, MelSpec
 from mirfeat.training.config import Augmentation
 
 # Knots of the random equaliser: about one to two octaves apart.

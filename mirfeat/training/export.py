@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mirfeat import __version__
-from mirfeat.checkpoint import Weights, digest
 from mirfeat.files import replacing
+from mirfeat.networks.checkpoint import Weights, digest
 
 if TYPE_CHECKING:
     from mirfeat.training.preparation import Run

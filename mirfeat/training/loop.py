@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from mirfeat import checkpoint
 from mirfeat.errors import TrainingError
+from mirfeat.networks import checkpoint
 from mirfeat.training import schedule
 from mirfeat.training.augment import Augmenter
 from mirfeat.training.crops import Batch, CropSource, augmentation_seed, crop_stream

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mirfeat.audio import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.files import replacing
-from mirfeat.frontend import Frontend
-from mirfeat.spec import MelSpec
+from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.spec import MelSpec
 
 logger = logging.getLogger("mirfeat")
 

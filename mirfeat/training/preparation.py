@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from mirfeat.errors import TrainingError
-from mirfeat.registry import get_spec
+from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import TrainConfig
-from mirfeat.training.label_sources import SourceTargets
 from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import Failure, MelCache, Track, build
 from mirfeat.training.recipes import Recipe, make_recipe
-from mirfeat.training.targets import make_targets
+from mirfeat.training.targets.label_sources import SourceTargets
+from mirfeat.training.targets.make import make_targets
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mirfeat.checkpoint import Weights, gather
 from mirfeat.errors import ConfigError
-from mirfeat.frontend import Frontend, Standardise
 from mirfeat.networks import choi2017, hamel2013, kim2018, kim2019
 from mirfeat.networks.branched import Branched, glorot_uniform, weights_of
+from mirfeat.networks.checkpoint import Weights, gather
 from mirfeat.networks.choi2017_network import Choi2017
-from mirfeat.registry import get_spec
-from mirfeat.spec import ExtractorSpec
+from mirfeat.networks.frontend import Frontend, Standardise
+from mirfeat.networks.registry import get_spec
+from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.training import objectives
 from mirfeat.training.config import Defaults, TrainConfig
-from mirfeat.training.label_sources import SourceTargets
 from mirfeat.training.learners import (
     SELF,
     BranchedLearner,
@@ -33,6 +32,7 @@ from mirfeat.training.learners import (
     Learner,
     TaggingLearner,
 )
+from mirfeat.training.targets.label_sources import SourceTargets
 
 _KIM2018: Mapping[str, Mapping[str, Any]] = {
     "sources": {"factors": 40},

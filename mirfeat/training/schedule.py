@@ -13,9 +13,9 @@ from torch import nn
 from mirfeat.errors import TrainingError
 from mirfeat.training.config import Optimiser, TrainConfig
 from mirfeat.training.crops import source_stream
-from mirfeat.training.label_sources import SourceTargets
 from mirfeat.training.manifest import Manifest
 from mirfeat.training.mel_cache import MelCache
+from mirfeat.training.targets.label_sources import SourceTargets
 
 # How often a run is validated where the configuration does not say.
 _VALIDATIONS = 20

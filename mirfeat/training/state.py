@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import torch
 
-from mirfeat import checkpoint
 from mirfeat.errors import ConfigError
 from mirfeat.files import replacing, sha256_of
+from mirfeat.networks import checkpoint
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.preparation import Run
 from mirfeat.training.recipes import Recipe

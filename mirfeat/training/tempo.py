@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from mirfeat.audio import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
 from mirfeat.errors import MissingPackageError
 
 # Longer costs more and tells no more.

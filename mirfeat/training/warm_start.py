@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mirfeat.checkpoint import Weights, gather
 from mirfeat.errors import ConfigError
 from mirfeat.networks import kim2018, kim2019
+from mirfeat.networks.checkpoint import Weights, gather
 from mirfeat.training.recipes import BranchedRecipe, Recipe
 
 _STAGE = re.compile(r"(trunk|branches\.(?P<source>[^.]+))\.(?P<stage>\d+)\.(?P<rest>.+)")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mirfeat.audio import open_clip
-from mirfeat.collection import find_audio, only_local
+from mirfeat.audio.clip import open_clip
+from mirfeat.audio.collection import find_audio, only_local
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.datasets.places import clips_of_folders, relative
 from mirfeat.evaluation.datasets.record import Columns, columns

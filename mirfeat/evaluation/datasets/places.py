@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mirfeat.collection import find_audio, only_local
+from mirfeat.audio.collection import find_audio, only_local
 from mirfeat.errors import OptionError
 from mirfeat.evaluation.datasets.record import AbsentError
 

@@ -1,0 +1,1 @@
+"""Files, URLs and arrays on their way to segments."""

@@ -1,0 +1,257 @@
+"""Clips of audio: what is accepted, how channels and sample rates become those of an extractor.
+
+Files and arrays go through the same blocks, so the same samples give the same features. Arrays
+are (N,) or (C, N), channels first as in librosa.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import soxr
+
+from mirfeat.audio.decode import open_file
+from mirfeat.audio.reader import (
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
+    Blocks,
+    Reader,
+    block_samples,
+    limit_samples,
+)
+from mirfeat.audio.remote import Remote, fetched, located
+from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+MAX_CHANNELS = 32
+# Music as floats lies in [-1, 1], with some headroom; integers that were only cast lie far above.
+_MAX_PEAK = 10.0
+_SILENT_PEAK = 1e-6
+# Full scale and zero of the integer types that audio comes in.
+_INTEGERS = {"uint8": (128.0, 128.0), "int8": (128.0, 0.0), "int16": (32768.0, 0.0)}
+_INTEGERS["int32"] = (2147483648.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Samples and their rate.
+
+    ``samples``: array or CPU tensor, (N,) or (C, N) with at most 32 channels; floats around
+    [-1, 1] or 8, 16 or 32-bit integers. ``sample_rate`` in Hz. ``name`` is used in messages.
+
+    Raises:
+        AudioError: another shape or type, or a rate outside 1 kHz … 1 MHz.
+        EmptyAudioError: no samples.
+    """
+
+    samples: Any
+    sample_rate: float
+    name: str = "array"
+
+    def __post_init__(self) -> None:
+        """Check type, shape and rate; samples become (C, N) without a copy."""
+        object.__setattr__(self, "samples", _as_channels(self.samples, self.name))
+        object.__setattr__(self, "sample_rate", _checked_rate(self.sample_rate, self.name))
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return float(self.samples.shape[1] / self.sample_rate)
+
+
+AudioLike: TypeAlias = Any
+"""A path, a URL, an :class:`Audio`, an array or a CPU tensor."""
+
+
+@dataclass
+class ClipFacts:
+    """What was seen while a clip went by."""
+
+    seconds: float = 0.0
+    channels: int = 0
+    peak: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether no sample reached -120 dB."""
+        return self.peak < _SILENT_PEAK
+
+
+class ArrayReader:
+    """An array as a stream of blocks, like a file."""
+
+    def __init__(self, audio: Audio, max_seconds: float | None) -> None:
+        """Read at most ``max_seconds`` of ``audio``."""
+        self.name, self.sample_rate = audio.name, int(audio.sample_rate)
+        self.channels = audio.samples.shape[0]
+        self._samples = audio.samples[:, : limit_samples(max_seconds, self.sample_rate)]
+
+    def blocks(self) -> Blocks:
+        """Blocks of about ten seconds as float32 [C, n]."""
+        size = block_samples(self.sample_rate, self.channels)
+        for start in range(0, self._samples.shape[1], size):
+            yield _as_float32(self._samples[:, start : start + size])
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+@contextmanager
+def open_clip(source: PathLike | Audio, max_seconds: float | None) -> Iterator[Reader]:
+    """Open a path, a URL or an :class:`Audio` for reading its first ``max_seconds``."""
+    with ExitStack() as opened:
+        if isinstance(source, Audio):
+            reader: Reader = ArrayReader(source, max_seconds)
+        elif isinstance(place := located(source), Remote):
+            copy = opened.enter_context(fetched(place))
+            reader = open_file(copy, max_seconds, name=place.url)
+        else:
+            reader = open_file(place, max_seconds)
+        opened.callback(reader.close)
+        yield reader
+
+
+def checked_blocks(reader: Reader, facts: ClipFacts) -> Blocks:
+    """Blocks of a clip, each checked; ``facts`` is filled on the way.
+
+    Raises:
+        NonFiniteAudioError: NaN or infinity, with the time of the first one.
+        AudioError: floats that look like integers.
+        EmptyAudioError: the clip ended without a sample.
+    """
+    samples, facts.channels = 0, reader.channels
+    for block in reader.blocks():
+        peak = max(float(block.max()), -float(block.min()))
+        if not math.isfinite(peak):
+            first = samples + int(np.argmin(np.isfinite(block).all(axis=0)))
+            raise NonFiniteAudioError(
+                f"{reader.name}: NaN or infinite sample at {first / reader.sample_rate:.3f} s. "
+                "Repair the audio or cut that part out."
+            )
+        if peak > _MAX_PEAK:
+            raise AudioError(
+                f"{reader.name}: floats up to {peak:.4g}, expected about -1 to 1. It looks like "
+                "integers turned into floats: divide by 32768 for 16-bit audio, or pass int16."
+            )
+        samples += block.shape[1]
+        facts.peak = max(facts.peak, peak)
+        facts.seconds = samples / reader.sample_rate
+        yield block
+    if samples == 0:
+        raise EmptyAudioError(f"{reader.name}: no samples.")
+
+
+class Converter:
+    """A stream of blocks at the clip's rate and channels to the extractor's.
+
+    Mono is the mean of all channels; for stereo a mono clip is doubled and of more than two
+    channels the first two are used. Resampling is soxr HQ; streamed blocks give exactly what
+    one call over the whole clip gives.
+    """
+
+    def __init__(self, reader: Reader, sample_rate: int, channels: int) -> None:
+        """Convert what ``reader`` yields to ``channels`` (1 or 2) at ``sample_rate``."""
+        self._channels = channels
+        self._stream: Any = None
+        if reader.sample_rate != sample_rate:
+            # One channel is resampled when the two would be equal.
+            resampled = min(channels, reader.channels)
+            self._stream = soxr.ResampleStream(
+                reader.sample_rate, sample_rate, resampled, dtype="float32", quality="HQ"
+            )
+
+    def convert(self, block: np.ndarray) -> np.ndarray:
+        """Next block, float32 [C, n]; resampling holds some samples back."""
+        return self._finish_block(self._resample(self._mix(block), last=False))
+
+    def flush(self, like: np.ndarray) -> np.ndarray:
+        """What resampling held back after the last block (``like`` is any block of the clip)."""
+        return self._finish_block(self._resample(self._mix(like[:, :0]), last=True))
+
+    def _mix(self, block: np.ndarray) -> np.ndarray:
+        if self._channels == 2:
+            return block[:2]
+        if len(block) == 1:
+            return block
+        # Channel by channel, so that the order of additions does not depend on memory layout.
+        total: np.ndarray = block[0] + block[1]
+        for channel in block[2:]:
+            total += channel
+        total /= np.float32(len(block))
+        return total[None]
+
+    def _resample(self, block: np.ndarray, *, last: bool) -> np.ndarray:
+        if self._stream is None:
+            return block
+        interleaved = block[0] if len(block) == 1 else block.T
+        output: np.ndarray = self._stream.resample_chunk(
+            np.ascontiguousarray(interleaved), last=last
+        )
+        return output[None] if output.ndim == 1 else output.T
+
+    def _finish_block(self, block: np.ndarray) -> np.ndarray:
+        if len(block) == self._channels:
+            return block
+        return np.repeat(block, self._channels, axis=0)
+
+
+def _checked_rate(rate: Any, name: str) -> int:
+    value = float(rate) if isinstance(rate, numbers.Real) else math.nan
+    if not (MIN_RATE_HZ <= value <= MAX_RATE_HZ and value == int(value)):
+        raise AudioError(
+            f"{name}: sample_rate={rate!r}. It is a whole number of Hz from {MIN_RATE_HZ} to "
+            f"{MAX_RATE_HZ}, for example 44100."
+        )
+    return int(value)
+
+
+def _as_channels(samples: Any, name: str) -> np.ndarray:
+    """Array (C, N) of a supported type, from an array or CPU tensor (N,) or (C, N)."""
+    if hasattr(samples, "detach"):
+        try:
+            samples = samples.detach().cpu().numpy()
+        except TypeError as error:  # bfloat16, sparse
+            raise AudioError(f"{name}: this tensor has no NumPy form: {error}") from error
+    if not isinstance(samples, np.ndarray):
+        raise AudioError(
+            f"{name}: {type(samples).__name__} is not audio. Give a path, a NumPy array, a torch "
+            "tensor or mirfeat.Audio(samples, sample_rate)."
+        )
+    if samples.dtype.kind != "f" and samples.dtype.name not in _INTEGERS:
+        raise AudioError(
+            f"{name}: samples of type {samples.dtype} have no known full scale. Use float32 in "
+            "-1 to 1, or int16, int32, int8 or uint8."
+        )
+    if samples.ndim not in (1, 2):
+        raise AudioError(
+            f"{name}: shape {samples.shape}, expected (samples,) or (channels, samples)."
+        )
+    if samples.size == 0:
+        raise EmptyAudioError(f"{name}: shape {samples.shape} has no samples.")
+    channels = samples if samples.ndim == 2 else samples[None]
+    if len(channels) > MAX_CHANNELS or len(channels) > channels.shape[1]:
+        raise AudioError(
+            f"{name}: shape {samples.shape} looks like (samples, channels); pass x.T, "
+            f"(channels, samples) with at most {MAX_CHANNELS} channels."
+        )
+    return channels
+
+
+def _as_float32(block: np.ndarray) -> np.ndarray:
+    if block.dtype.kind == "f":
+        # What overflows becomes infinite and is reported as such.
+        with np.errstate(over="ignore"):
+            return block.astype(np.float32, copy=False)
+    full_scale, zero = _INTEGERS[block.dtype.name]
+    if block.dtype == np.int32:
+        # Through float64 and rounded once, as libsndfile does for 24 and 32-bit files.
+        return (block / full_scale).astype(np.float32)
+    return (block.astype(np.float32) - np.float32(zero)) / np.float32(full_scale)

@@ -1,0 +1,243 @@
+"""Where checkpoint files are: in the package, in the cache folder, at a published address.
+
+Downloads go to a temporary file, are hashed, and take their name only when the hash is right; so
+two processes may fetch the same file, and a failure leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+
+from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
+from mirfeat.files import hash_of, replacing
+from mirfeat.networks.spec import Checkpoint
+
+logger = logging.getLogger("mirfeat")
+
+TRIES = 3
+PAUSE_SECONDS = 0.5
+TIMEOUT_SECONDS = 30.0
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A published file: its address, its size, its hash and its place in the cache folder.
+
+    ``name`` is the checkpoint that a message speaks of.
+    """
+
+    name: str
+    location: str
+    filename: str
+    size_bytes: int
+    digest: str
+    algorithm: str = "sha256"
+
+
+def cache_folder() -> Path:
+    """``MIRFEAT_CACHE``, or mirfeat's folder among the user's caches. Not created here."""
+    chosen = os.environ.get("MIRFEAT_CACHE")
+    return (
+        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("mirfeat", False))
+    )
+
+
+def offline() -> bool:
+    """Whether the user forbids network access (``HF_HUB_OFFLINE``, the Hub's own switch)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def packaged(extractor: str) -> Path | None:
+    """The open checkpoint that ships inside mirfeat, if this extractor has one."""
+    path = Path(str(resources.files("mirfeat"))) / "weights" / f"{extractor}.safetensors"
+    return path if path.is_file() else None
+
+
+def fetch(checkpoint: Checkpoint) -> Path:
+    """Verified local copy of published weights; as :func:`fetch_file`."""
+    return fetch_file(
+        Remote(
+            checkpoint.name,
+            checkpoint.location,
+            checkpoint.filename,
+            checkpoint.size_bytes,
+            checkpoint.sha256,
+        )
+    )
+
+
+def fetch_file(remote: Remote) -> Path:
+    """Verified local copy of a published file, downloaded unless it is in the cache folder.
+
+    Raises:
+        CheckpointUnavailableError: not cached, and offline, not to be had or not to be stored.
+        ChecksumError: the bytes are not the published ones.
+    """
+    target = cache_folder() / remote.filename
+    with cache_errors(target):
+        if target.exists():
+            _check(target, remote, f"{target}: ", "Delete the file to have it fetched again.")
+        else:
+            _store(remote, target)
+    return target
+
+
+@contextmanager
+def cache_errors(target: Path) -> Iterator[None]:
+    """Errors of the disk become :class:`CheckpointUnavailableError` with advice."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointUnavailableError(
+            f"{target} cannot be used: {error.strerror or error}. The environment variable "
+            "MIRFEAT_CACHE names another cache folder."
+        ) from error
+
+
+def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
+    """What an address answers, in memory: at most ``limit`` bytes, nothing to check them with.
+
+    Raises:
+        CheckpointUnavailableError: offline, no answer, or a longer one.
+    """
+    if offline():
+        raise CheckpointUnavailableError(
+            f"{address} is needed once, and HF_HUB_OFFLINE is set. Load the checkpoint on a "
+            f"machine with a network and copy its cache folder to {cache_folder()}."
+        )
+    problem = ""
+    for attempt in range(TRIES):
+        _pause(attempt)
+        try:
+            with _answer(address, {"Accept": accept}) as response:
+                content = response.read(limit + 1)
+                if len(content) > limit:
+                    raise _BrokenOffError(f"more than {limit} bytes came", final=True)
+                if response.length:
+                    raise _BrokenOffError("the connection was closed")
+                return content
+        except _BrokenOffError as error:
+            problem = str(error)
+            if error.final:
+                break
+    raise CheckpointUnavailableError(f"{address}: no answer of use: {problem}.")
+
+
+def by_hand(remote: Remote) -> str:
+    """What to do without a network."""
+    return (
+        f"Fetch {remote.location} elsewhere and put it into {cache_folder()} as "
+        f"{remote.filename}, or run 'mirfeat download' there and copy that folder."
+    )
+
+
+def _store(remote: Remote, target: Path) -> None:
+    if offline():
+        raise CheckpointUnavailableError(
+            f"checkpoint {remote.name!r} is not cached and HF_HUB_OFFLINE is set. "
+            + by_hand(remote)
+        )
+    logger.info("downloading %s (%.1f MB)", remote.location, remote.size_bytes / 1e6)
+    with replacing(target) as temporary:
+        _download(remote, temporary)
+        _check(
+            temporary,
+            remote,
+            f"{remote.location}: ",
+            "The download was deleted; the file may have changed at its source.",
+        )
+
+
+def _check(path: Path, remote: Remote, where: str, advice: str) -> None:
+    if (found := hash_of(path, remote.algorithm)) != remote.digest:
+        raise ChecksumError(
+            f"{where}{remote.algorithm} is {found}, expected {remote.digest} "
+            f"({path.stat().st_size} bytes, expected {remote.size_bytes}). {advice}"
+        )
+
+
+class _BrokenOffError(Exception):
+    """A try to download failed; ``final``: the next one would fail in the same way."""
+
+    def __init__(self, problem: str, final: bool = False) -> None:
+        super().__init__(problem)
+        self.final = final
+
+
+def _download(remote: Remote, temporary: Path) -> None:
+    """Write the file, going on where the last try broke off."""
+    with temporary.open("wb") as file:
+        for attempt in range(TRIES):
+            _pause(attempt)
+            problem, final = "the connection was closed", False
+            try:
+                for start, chunk in _chunks(remote, file.tell()):
+                    file.seek(start)
+                    file.write(chunk)
+                    if file.tell() > remote.size_bytes:
+                        raise _other_size(remote, f"more than {remote.size_bytes}")
+            except _BrokenOffError as error:
+                problem, final = str(error), error.final
+            if file.tell() == remote.size_bytes:
+                return
+            if final:
+                break
+        raise CheckpointUnavailableError(
+            f"checkpoint {remote.name!r} could not be downloaded: {problem} "
+            f"({file.tell()} of {remote.size_bytes} bytes came). " + by_hand(remote)
+        )
+
+
+def _pause(attempt: int) -> None:
+    if attempt:
+        time.sleep(PAUSE_SECONDS * 2.0 ** (attempt - 1))
+
+
+def _chunks(remote: Remote, have: int) -> Iterator[tuple[int, bytes]]:
+    """What comes after the first ``have`` bytes, in pieces, each with its place in the file."""
+    with _answer(remote.location, {"Range": f"bytes={have}-"} if have else {}) as response:
+        # 200 instead of 206: the server sends everything again.
+        start = have if response.status == 206 else 0
+        if response.length is not None and start + response.length != remote.size_bytes:
+            raise _other_size(remote, start + response.length)
+        while chunk := response.read(_CHUNK_BYTES):
+            yield start, chunk
+            start += len(chunk)
+
+
+@contextmanager
+def _answer(address: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+    """What a server answers; errors of the network become :class:`_BrokenOffError`."""
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            yield response
+    except urllib.error.HTTPError as error:
+        error.close()
+        # Trying again does not make a missing file appear.
+        final = error.code < 500 and error.code not in (408, 429)
+        raise _BrokenOffError(f"HTTP {error.code} {error.reason}", final) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from error
+
+
+def _other_size(remote: Remote, found: int | str) -> ChecksumError:
+    return ChecksumError(
+        f"{remote.location}: the server has {found} bytes, expected {remote.size_bytes}. "
+        "Nothing was kept; the file may have changed at its source, or a proxy answered for it."
+    )

@@ -1,0 +1,193 @@
+"""From ``checkpoint=`` to weights: the open ones, random ones, published ones, a file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from mirfeat.checkpoints import downloads as hub
+from mirfeat.checkpoints import fourtu, huggingface
+from mirfeat.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    CheckpointUnavailableError,
+    OptionError,
+)
+from mirfeat.files import sha256_of
+from mirfeat.networks import checkpoint as files
+from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.spec import Checkpoint, ExtractorSpec
+
+logger = logging.getLogger("mirfeat")
+
+
+def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None) -> Weights | None:
+    """Weights of an extractor; None for one that has none.
+
+    A path object is always the path of a file, a string only where no checkpoint has that name.
+
+    Raises:
+        OptionError: this extractor has no weights, or the value means nothing.
+        CheckpointError: the weights cannot be had or do not belong to this extractor.
+    """
+    if spec.initialise is None:
+        if checkpoint is not None:
+            raise OptionError(f"{spec.name} has no weights and takes no checkpoint={checkpoint!r}.")
+        return None
+    if checkpoint is None:
+        checkpoint = "open"
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
+    if isinstance(checkpoint, str) and checkpoint.startswith(huggingface.SCHEME):
+        return _from_hub(spec, checkpoint)
+    weights = _named(spec, checkpoint) if isinstance(checkpoint, str) else None
+    weights = weights or _file(spec, Path(checkpoint))
+    return replace(weights, name=os.fspath(checkpoint))
+
+
+def _named(spec: ExtractorSpec, name: str) -> Weights | None:
+    if name == "open":
+        return _open(spec)
+    kind, colon, seed = name.partition(":")
+    if kind == "random":
+        assert spec.initialise is not None
+        number = _seed(name, seed if colon else "0")
+        # Not of the tensors: statistics calibrated at load differ in the last digits between
+        # processors, and runs on several machines are still the same run.
+        recipe = f"{spec.name} {spec.version} random {number}"
+        identity = hashlib.sha256(recipe.encode()).hexdigest()
+        return replace(spec.initialise(number), sha256=identity)
+    for published in spec.checkpoints:
+        if published.name == name:
+            return _published(spec, published)
+    if kind == fourtu.NAME and fourtu.takes(spec.name):
+        return _from_4tu(spec, fourtu.experiment(spec.name, name))
+    return None
+
+
+def _open(spec: ExtractorSpec) -> Weights:
+    path = hub.packaged(spec.checkpoint_of or spec.name)
+    if path is None:
+        raise CheckpointUnavailableError(
+            f"{spec.name}: this version of mirfeat ships no open weights for it. "
+            f"checkpoint= also takes {_others(spec)} or the path of a file."
+        )
+    return _read(spec, path)
+
+
+def _others(spec: ExtractorSpec) -> str:
+    """Names that ``checkpoint=`` takes besides "open"."""
+    names = [*(c.name for c in spec.checkpoints), "random"]
+    names += [fourtu.NAME] if fourtu.takes(spec.name) else []
+    return ", ".join(map(repr, names))
+
+
+def _seed(name: str, seed: str) -> int:
+    if not (seed.isdecimal() and seed.isascii()):
+        raise OptionError(f"checkpoint={name!r}: the seed is a whole number, as in 'random:7'.")
+    return int(seed)
+
+
+def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
+    """Read the conversion in the cache folder, making it at first use.
+
+    The spec's version is in its name, so that a new version of mirfeat converts anew.
+    """
+    converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
+    if (weights := _converted(spec, converted, published.sha256)) is not None:
+        return weights
+    source = hub.fetch(published)
+    logger.warning(
+        "%s %r: licence %s; trained on %s",
+        spec.name,
+        published.name,
+        published.licence,
+        published.training_data,
+    )
+    return _kept(replace(_read(spec, source), sha256=published.sha256), converted)
+
+
+def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
+    """Read the conversion of an experiment of the 4TU item, making it at first use."""
+    converted = fourtu.converted_path(spec.name, spec.version, experiment)
+    weights = _converted(spec, converted)
+    return weights or _kept(fourtu.fetch(spec.name, experiment), converted)
+
+
+def _kept(weights: Weights, converted: Path) -> Weights:
+    try:
+        files.write(converted, weights)
+    except OSError as error:
+        # A full disk, or a cache folder that an administrator filled and others only read.
+        logger.warning("%s: not kept, next time it is converted again: %s", converted, error)
+    return weights
+
+
+def _converted(spec: ExtractorSpec, path: Path, sha256: str | None = None) -> Weights | None:
+    """The conversion in the cache folder, if it is there, whole, and made from this very file.
+
+    Without ``sha256`` it may be made from any, its name says from which.
+    """
+    if not os.path.isfile(path):
+        return None
+    try:
+        weights = _read(spec, path)
+        if sha256 in (None, weights.sha256):
+            return weights
+        problem = f"made from sha256 {weights.sha256}"
+    except CheckpointError as error:
+        problem = str(error)
+    # Nothing of the user's is lost: the file is mirfeat's own, and its source is verified.
+    logger.warning("the cached %s is of no use and is made again (%s)", path.name, problem)
+    return None
+
+
+def _from_hub(spec: ExtractorSpec, address: str) -> Weights:
+    path, commit = huggingface.fetch(address, _filenames(spec))
+    # The commit, not the branch: what a run is resumed with is what it was begun with.
+    repo, _ = huggingface.parse(address)
+    return replace(_read(spec, path), name=f"{huggingface.SCHEME}{repo}@{commit}")
+
+
+def _filenames(spec: ExtractorSpec) -> list[str]:
+    """Where a folder or repository has an extractor's checkpoint, in order of preference."""
+    names = [f"{name}.safetensors" for name in (spec.name, spec.checkpoint_of) if name]
+    return [*names, huggingface.WEIGHTS_FILE]
+
+
+def _file(spec: ExtractorSpec, path: Path) -> Weights:
+    if path.is_dir():
+        found = [path / name for name in _filenames(spec) if (path / name).is_file()]
+        path = found[0] if found else path / f"{spec.name}.safetensors"
+    if not path.is_file():
+        raise CheckpointUnavailableError(
+            f"checkpoint {str(path)!r} is neither a file nor 'open' nor one of {_others(spec)}."
+        )
+    return _read(spec, path)
+
+
+def _read(spec: ExtractorSpec, path: Path) -> Weights:
+    """Weights in a file of mirfeat's or of a form that this extractor has a reader for."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise CheckpointUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
+    for form in spec.formats:
+        if start.startswith(form.signature):
+            return replace(form.read(path), sha256=sha256_of(path))
+    # Eight bytes of length, then JSON.
+    if start[8:9] != b"{":
+        known = ", ".join(["mirfeat's safetensors files", *(form.name for form in spec.formats)])
+        raise CheckpointMismatchError(
+            f"{path}: starts with {start[:8]!r}; {spec.name} reads {known}."
+        )
+    weights = files.read(path)
+    if (made_for := weights.metadata.get("extractor")) not in (spec.name, spec.checkpoint_of):
+        raise CheckpointMismatchError(
+            f"{path}: a checkpoint for {made_for!r}, not for {spec.name!r}."
+        )
+    return weights

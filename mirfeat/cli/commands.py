@@ -1,0 +1,310 @@
+"""The command ``mirfeat``: a shell over the library, and the only place that prints.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 all done, 1 some files failed,
+2 usage, configuration or provenance, 3 checkpoint not to be had or bad, 4 every file failed,
+5 internal error, 130 interrupted (a run into a folder goes on where it stopped).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mirfeat.cli.parser import get_parser
+from mirfeat.errors import (
+    AudioError,
+    CheckpointError,
+    ExtractionError,
+    MirfeatError,
+    MissingPackageError,
+    OptionError,
+)
+
+SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
+# More failures than a screen holds are read in failures.csv.
+_SHOWN_FAILURES = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files can hold what the terminal's encoding cannot.
+            stream.reconfigure(errors="backslashreplace")
+    parser = get_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    _set_up_messages(arguments.verbose, arguments.quiet)
+    try:
+        with warnings.catch_warnings():
+            # Where in the code it arose says nothing here.
+            warnings.showwarning = lambda text, *_: print(f"mirfeat: {text}", file=sys.stderr)
+            code = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("mirfeat: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output, `head` for one, has left. Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (MirfeatError, OSError) as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        print(f"mirfeat: {error}", file=sys.stderr)
+        return _exit_code(error)
+    except Exception:
+        traceback.print_exc()
+        print("mirfeat: this is a bug in mirfeat; please report the lines above", file=sys.stderr)
+        return INTERNAL
+    return code
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, ExtractionError):
+        return ALL_FAILED
+    if isinstance(error, AudioError):
+        return SOME_FAILED
+    return CHECKPOINT if isinstance(error, CheckpointError) else USAGE
+
+
+def _load(arguments: argparse.Namespace) -> Any:
+    from mirfeat.cli.extract import loading_options  # torch: not for --help
+    from mirfeat.loading import load_extractor
+
+    return load_extractor(arguments.extractor, **loading_options(arguments))
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.describe import as_line, describe
+    from mirfeat.networks.registry import get_spec, list_extractors
+
+    records = [describe(get_spec(name)) for name in list_extractors(arguments.pattern)]
+    if not records:
+        raise OptionError(f"no extractor matches {arguments.pattern!r}. All names: mirfeat list")
+    width = max(len(record["name"]) for record in records)
+    if arguments.json:
+        _print_json(records)
+    else:
+        print("\n".join(as_line(record, width) for record in records))
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.describe import as_text, describe, describe_loaded
+    from mirfeat.loading import load_extractor
+    from mirfeat.networks.registry import get_spec
+
+    spec = get_spec(arguments.name)
+    record = describe(spec)
+    if arguments.checkpoint or not spec.has_weights:
+        with load_extractor(spec.name, checkpoint=arguments.checkpoint) as extractor:
+            record |= describe_loaded(extractor)
+    if arguments.json:
+        _print_json(record)
+    else:
+        print(as_text(record))
+    return 0
+
+
+def _extract(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.extract import run
+    from mirfeat.store.jobarray import Shard
+    from mirfeat.store.reading import read_failures
+
+    output = arguments.output
+    if arguments.shard is not None:
+        output = Shard.parse(arguments.shard).folder(output)
+    try:
+        report = run(arguments)
+    except KeyboardInterrupt:
+        print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
+        raise
+    except ExtractionError:
+        if arguments.json:
+            failures = [vars(item) for item in read_failures(output)]
+            _print_json({"done": 0, "failed": len(failures), "failures": failures})
+        raise
+    if arguments.json:
+        _print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
+    else:
+        _summarise(report, output, arguments.quiet)
+        if arguments.profile:
+            _show_profile(report)
+    return SOME_FAILED if report.failed else 0
+
+
+def _summarise(report: Any, folder: Path, quiet: bool) -> None:
+    from mirfeat.runs.progress import duration
+
+    for failure in report.failures[:_SHOWN_FAILURES]:
+        known = failure.id in failure.error
+        print(f"failed: {'' if known else f'{failure.id}: '}{failure.error}", file=sys.stderr)
+    if (more := report.failed - _SHOWN_FAILURES) > 0:
+        print(f"failed: and {more} more", file=sys.stderr)
+    if quiet:
+        return
+    for note, times in report.notes.items():
+        print(f"note: {note} ({times} of {report.done})", file=sys.stderr)
+    parts = [f"{report.done} done"]
+    if report.skipped:
+        parts.append(f"{report.skipped} there already")
+    if report.failed:
+        parts.append(f"{report.failed} failed ({folder / 'failures.csv'})")
+    if report.done:
+        audio, wall = report.audio_seconds, report.wall_seconds
+        parts.append(f"{duration(audio)} of audio in {duration(wall)}")
+    print(", ".join(parts), file=sys.stderr)
+    print(folder)
+
+
+def _show_profile(report: Any) -> None:
+    """Seconds that a run spent on what, and their share of its wall time."""
+    for what, seconds in report.profile.items():
+        share = seconds / max(report.wall_seconds, 1e-9)
+        print(f"{what:8} {seconds:8.1f} s {share:6.0%}", file=sys.stderr)
+
+
+def _tags(arguments: argparse.Namespace) -> int:
+    failed, records = 0, {}
+    with _load(arguments) as extractor:
+        for path in arguments.files:
+            try:
+                tags = extractor.tags(path, top=arguments.top)
+            except (AudioError, MissingPackageError) as error:
+                failed += 1
+                print(f"failed: {error}", file=sys.stderr)
+                continue
+            records[str(path)] = {tag.name: round(tag.probability, 4) for tag in tags}
+            if not arguments.json:
+                print(path)
+                for name, probability in tags:
+                    print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
+    if arguments.json:
+        _print_json(records)
+    if failed:
+        return ALL_FAILED if failed == len(arguments.files) else SOME_FAILED
+    return 0
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    from mirfeat.checkpoints import downloads as hub
+    from mirfeat.checkpoints.sources import load_weights
+    from mirfeat.networks.registry import get_spec, list_extractors
+
+    if arguments.all == bool(arguments.names):
+        raise OptionError("download: name extractors, or say --all.")
+    ready = []
+    for name in arguments.names or list_extractors():
+        spec = get_spec(name)
+        published = [checkpoint.name for checkpoint in spec.checkpoints]
+        wanted = [arguments.checkpoint] if arguments.checkpoint else published
+        if not wanted and arguments.names and not arguments.quiet:
+            print(f"{name}: nothing to download", file=sys.stderr)
+        for checkpoint in wanted:
+            load_weights(spec, checkpoint)
+            ready.append({"extractor": name, "checkpoint": checkpoint})
+            if not arguments.json:
+                print(f"{name} {checkpoint}: ready in {hub.cache_folder()}")
+    if arguments.json:
+        _print_json(ready)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.evaluate import run
+    from mirfeat.evaluation.text import as_text
+
+    evaluation = run(arguments)
+    if arguments.json:
+        _print_json(evaluation.to_dict())
+    else:
+        print(as_text(evaluation))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.report import report
+
+    print(report(arguments))
+    return 0
+
+
+def _datasets(arguments: argparse.Namespace) -> int:
+    from mirfeat.evaluation.datasets import text, write_labels
+
+    if not (arguments.folder or arguments.output):
+        records, page = text.describe(arguments.name)
+        _print_json(records) if arguments.json else print(page)
+        return 0
+    if not (arguments.folder and arguments.output):
+        raise OptionError("datasets: to write labels say NAME FOLDER -o FILE.csv.")
+    options = {"target": arguments.target, "use_package": arguments.package}
+    table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
+    if not arguments.quiet:
+        print(f"{len(table)} clips", file=sys.stderr)
+    print(arguments.output)
+    return 0
+
+
+def _training(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.train import run
+
+    outcome = run(arguments)
+    if not arguments.quiet:
+        for note in outcome.notes:
+            print(note, file=sys.stderr)
+    _print_json(outcome.record) if arguments.json else print(outcome.text)
+    return SOME_FAILED if outcome.failed else 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from mirfeat.training.calibration import calibrate
+
+    result = calibrate(arguments.music, arguments.checkpoint, arguments.segments, arguments.seed)
+    result.write(arguments.output)
+    if arguments.json:
+        _print_json(result.record)
+        return 0
+    used = sum(result.record["provenance"]["segments"].values())
+    reference = result.record["db_reference"]
+    if not arguments.quiet:
+        print(f"{used} segments, dB reference {reference:.2f}", file=sys.stderr)
+    print(arguments.output)
+    return 0
+
+
+def _print_json(record: Any) -> None:
+    print(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def _set_up_messages(verbose: bool, quiet: bool) -> None:
+    """Log lines as plain text on stderr."""
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(format="mirfeat: %(message)s", stream=sys.stderr)
+    logging.getLogger("mirfeat").setLevel(level)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "info": _info,
+    "extract": _extract,
+    "tags": _tags,
+    "download": _download,
+    "calibrate": _calibrate,
+    **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),
+    "evaluate": _evaluate,
+    "report": _report,
+    "datasets": _datasets,
+}

@@ -1,0 +1,103 @@
+"""The command ``mirfeat extract``: which files, where they are computed, into which folder."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from mirfeat.audio.collection import survey
+from mirfeat.audio.remote import Location
+from mirfeat.errors import OptionError
+from mirfeat.loading import load_extractor
+from mirfeat.results import RunReport
+from mirfeat.store.jobarray import Shard
+from mirfeat.store.reading import check_format, is_store
+
+_NOT_ON_RAY = {
+    "embed": "all rows of a clip are computed by a run without it",
+    "shard": "Ray deals out the files itself",
+    "workers": "decoding threads follow from --cpus-per-actor",
+}
+_LOADING = (
+    *("checkpoint", "layers", "sources", "batch_norm", "hop_seconds", "max_seconds", "short"),
+    *("device", "batch_size", "precision"),
+)
+
+
+def loading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options of ``load_extractor`` that a command line gave."""
+    options: dict[str, Any] = {
+        name: value for name in _LOADING if (value := getattr(arguments, name, None)) is not None
+    }
+    if (chosen := getattr(arguments, "statistics", None)) is not None:
+        options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
+    return options
+
+
+def run(arguments: argparse.Namespace) -> RunReport:
+    """Extract what the command line says."""
+    # What is cheap to check, before the network is loaded.
+    check_format(arguments.format, arguments.embed)
+    shard = None if arguments.shard is None else Shard.parse(arguments.shard)
+    paths, folder = survey(arguments.inputs, recursive=not arguments.no_recursive)
+    root, output = arguments.root, arguments.output
+    if root is None and (arguments.overwrite or not is_store(output)):
+        # Not what the files share: ids should stay the same when a folder gets more of them.
+        root = folder
+    options = loading_options(arguments)
+    settings: dict[str, Any] = {
+        "format": arguments.format,
+        "embed": arguments.embed,
+        "root": root,
+        "overwrite": arguments.overwrite,
+        "shard": shard,
+        "on_error": arguments.on_error,
+        "workers": arguments.workers,
+        "progress": False if arguments.quiet else None,
+    }
+    if arguments.ray is not None:
+        return _on_ray(arguments, paths, settings, options)
+    devices = options.get("device", "auto").split(",")
+    if devices == ["all"] or len(devices) > 1:
+        from mirfeat.distributed.devices import extract_on_devices
+
+        options.pop("device")
+        return extract_on_devices(
+            paths, output, arguments.extractor, devices, **settings, **options
+        )
+    with load_extractor(arguments.extractor, **options) as extractor:
+        return extractor.extract_to(output, paths, **settings)
+
+
+def _on_ray(
+    arguments: argparse.Namespace,
+    paths: list[Location],
+    settings: dict[str, Any],
+    options: dict[str, Any],
+) -> RunReport:
+    from mirfeat.distributed.cluster import extract_dataset
+
+    for name, instead in _NOT_ON_RAY.items():
+        if settings.pop(name):
+            raise OptionError(f"--{name} does not go together with --ray: {instead}.")
+    return extract_dataset(
+        paths,
+        arguments.output,
+        arguments.extractor,
+        actors=_actors(arguments.actors),
+        num_gpus=arguments.gpus_per_actor,
+        cpus_per_actor=arguments.cpus_per_actor,
+        address=arguments.ray,
+        **settings,
+        **options,
+    )
+
+
+def _actors(text: str | None) -> Any:
+    """``4``, ``2:50`` or ``2:``, which has no upper limit."""
+    match = re.fullmatch(r"(\d+)(?:(:)(\d*))?", text or "1:")
+    if not match:
+        raise OptionError(f"--actors {text}: write N, LEAST:MOST or LEAST:, for example 2:50.")
+    least = int(match[1])
+    return (least, int(match[3]) if match[3] else None) if match[2] else least

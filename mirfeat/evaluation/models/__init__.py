@@ -1,0 +1,1 @@
+"""Classifiers, factorisations and statistics of the protocols."""

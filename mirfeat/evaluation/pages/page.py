@@ -1,0 +1,143 @@
+"""One HTML page of an evaluation that needs no other file, no script and no network.
+
+Words of others (names of classes, notes) are escaped, and a content security policy keeps the page
+from loading or running anything even so. Read on screen, light or dark, and in print.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import importlib.resources
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import count
+from pathlib import Path
+
+from mirfeat.evaluation.pages.drawing import INK, MUTED, PAPER, RULE, Drawing, csv_rows
+from mirfeat.evaluation.pages.page_tables import record_table, report_groups, report_table
+from mirfeat.evaluation.records import Evaluation, Table
+from mirfeat.files import replacing
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# Colours of the page's theme in place of those of a figure on white.
+_THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the page: words, figures, score reports and tables, in this order.
+
+    ``text``: plain; empty lines separate paragraphs.
+    """
+
+    heading: str
+    text: str = ""
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    drawings: tuple[Drawing, ...] = ()
+
+
+def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
+    """The page as HTML; the same bytes for the same input.
+
+    Args:
+        title: of the page.
+        summary: what was found, in plain words; empty lines separate paragraphs.
+        sections: in order. Figures and tables are numbered through all of them.
+    """
+    style = importlib.resources.files("mirfeat.evaluation.pages").joinpath("page.css")
+    figures, tables = count(1), count(1)
+    parts = [
+        f'<section id="section-{number}">\n<h2>{escape(section.heading)}</h2>\n'
+        + _paragraphs(section.text)
+        + "".join(_figure(drawing, next(figures)) for drawing in section.drawings)
+        + "".join(_tables(section.evaluation, tables))
+        + "</section>\n"
+        for number, section in enumerate(sections, 1)
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>\n{style.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1>{escape(title)}</h1>\n{_paragraphs(summary)}</header>\n"
+        f"{_contents(sections)}<main>\n{''.join(parts)}</main>\n</body>\n</html>\n"
+    )
+
+
+def write_page(path: str | Path, title: str, summary: str, sections: Sequence[Section]) -> Path:
+    """Write :func:`build_page` to a file, whole or not at all; it replaces one that is there."""
+    page = build_page(title, summary, sections)
+    with replacing(Path(path)) as temporary:
+        # What UTF-8 cannot hold, such as bytes of a file name, becomes a question mark.
+        temporary.write_bytes(page.encode("utf-8", errors="replace"))
+    return Path(path)
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    """Links to the sections, where there are several."""
+    if len(sections) < 2:
+        return ""
+    items = "".join(
+        f'<li><a href="#section-{number}">{escape(section.heading)}</a></li>\n'
+        for number, section in enumerate(sections, 1)
+    )
+    return f'<nav aria-label="Contents">\n<ol>\n{items}</ol>\n</nav>\n'
+
+
+def _paragraphs(text: str) -> str:
+    blocks = re.split(r"\n\s*\n", text.strip())
+    return "".join(f"<p>{escape(block)}</p>\n" for block in blocks if block)
+
+
+def _tables(evaluation: Evaluation, numbers: Iterator[int]) -> Iterator[str]:
+    for group in report_groups(evaluation.reports):
+        yield report_table(group, next(numbers))
+    for table in evaluation.tables:
+        yield record_table(table, next(numbers))
+
+
+def _figure(drawing: Drawing, number: int) -> str:
+    data = drawing.data
+    return (
+        f'<figure>\n<div class="plot" role="region" aria-label="Figure {number}" tabindex="0">\n'
+        f"{_inline(drawing, number)}</div>\n"
+        f"<figcaption><b>Figure {number}</b> {escape(data.title)}. {escape(data.note)} "
+        f'<a class="data" href="data:text/csv;charset=utf-8;base64,{_csv(data)}" '
+        f'download="figure-{number}.csv">Data (CSV)</a></figcaption>\n</figure>\n'
+    )
+
+
+def _inline(drawing: Drawing, number: int) -> str:
+    """The figure as an element of the page, with its colours, and names no other figure has."""
+    svg = drawing.svg()
+    svg = svg[svg.index("<svg") :]
+    # These styles would hold for the whole page, which has the same for figures.
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<[^>]+>", lambda tag: _themed(tag[0], f"figure-{number}-"), svg)
+    width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    start = (
+        f'<svg role="img" aria-label="{escape(drawing.alt)}" viewBox="0 0 {width:g} {height:g}" '
+        f'style="--width: {width:g}pt">'
+    )
+    return start + svg[svg.index(">") + 1 :]
+
+
+def _themed(tag: str, prefix: str) -> str:
+    """One tag; words between tags may look like anything and are left alone."""
+    for color, variable in _THEMED.items():
+        tag = tag.replace(color, variable)
+    tag = re.sub(r'\bid="', f'id="{prefix}', tag)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}", tag)
+
+
+def _csv(table: Table) -> str:
+    """base64 of the numbers behind a figure."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([table.columns, *csv_rows(table)])
+    return base64.b64encode(buffer.getvalue().encode("utf-8", errors="replace")).decode()

@@ -1,0 +1,56 @@
+"""What all networks share: the interface to the rest of mirfeat, and seeded initialisation.
+
+Letters in shapes: B segments, C channels, N samples, F mel bands, T frames, D row size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mirfeat.networks.frontend import Frontend
+
+Rows = tuple[Tensor, Tensor]
+"""Mean [B, D] of each row and the variance inside it [B, D]."""
+
+
+class Network(Protocol):
+    """What a network must offer; the ``nn.Module`` of a paper implements it."""
+
+    @property
+    def block_sizes(self) -> Mapping[str, int]:
+        """Named parts of a row, in order, with their sizes; they add up to D."""
+        ...
+
+    def __call__(self, image: Tensor) -> Rows:
+        """Rows of scaled mel images [B, C, F, T]."""
+        ...
+
+
+class Model(nn.Module):
+    """Front end and network as one: segments of waveform [B, C, N] to rows."""
+
+    def __init__(self, frontend: Frontend, network: nn.Module) -> None:
+        """Chain the two, ``network`` being a :class:`Network`, and prepare them for inference."""
+        super().__init__()
+        self.frontend, self.network = frontend, network
+        self.block_sizes = dict(cast(Network, network).block_sizes)
+        self.eval().requires_grad_(False)
+
+    def forward(self, audio: Tensor) -> Rows:
+        """Rows of waveform segments."""
+        rows: Rows = self.network(self.frontend(audio))
+        return rows
+
+
+def he_normal(shape: tuple[int, ...], fan_in: int, generator: np.random.Generator) -> Tensor:
+    """Normal draws of variance 2 / fan_in (He et al. 2015), float32.
+
+    NumPy's PCG64 makes the draws, so the bytes do not depend on the version of torch.
+    """
+    draws = generator.standard_normal(shape) * np.sqrt(2.0 / fan_in)
+    return torch.from_numpy(draws.astype(np.float32))

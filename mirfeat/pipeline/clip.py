@@ -1,0 +1,145 @@
+"""One clip on its way: decoded once, cut for every part of ``a+b``, its rows gathered.
+
+A part is one extractor, ready to run. Memory: one block of ten seconds and its segments; what
+stays of a clip are its moments, and its rows where they are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from mirfeat.audio.clip import Audio, ClipFacts, Converter, PathLike, checked_blocks, open_clip
+from mirfeat.audio.reader import Reader
+from mirfeat.audio.segments import Segment, Segmenter
+from mirfeat.networks.model import Rows
+from mirfeat.networks.spec import ExtractorSpec, SegmentSpec
+from mirfeat.results import Moments
+
+Source: TypeAlias = PathLike | Audio
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One extractor of a pipeline, ready to run.
+
+    ``run`` maps float32 segments [B, C, N] on ``device`` to rows.
+    """
+
+    spec: ExtractorSpec
+    segment: SegmentSpec
+    run: Callable[[torch.Tensor], Rows]
+    row_size: int
+    device: torch.device
+    batch_size: int
+    refuse_short: bool
+
+
+@dataclass(eq=False)
+class PartRows:
+    """Rows of one clip and one part: moments always, the rows themselves where wanted."""
+
+    moments: Moments
+    keep: bool
+    count: int = 0
+    rows: list[tuple[np.ndarray, np.ndarray, Segment]] = field(default_factory=list)
+
+    def add(self, mean: np.ndarray, variance: np.ndarray, segment: Segment) -> None:
+        """Take the next row in time."""
+        self.moments.add(mean, variance, segment.weight)
+        self.count += 1
+        if self.keep:
+            self.rows.append((mean.copy(), variance.copy(), segment))
+
+
+@dataclass(eq=False)
+class Clip:
+    """One item on its way: its source, what was seen of it, its rows, or its error."""
+
+    id: str
+    source: Source
+    parts: list[PartRows]
+    facts: ClipFacts = field(default_factory=ClipFacts)
+    notes: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    pending: int = 0
+    decoded: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.decoded and (self.pending == 0 or self.error is not None)
+
+
+def new_clip(id: str, source: Source, parts: list[Part], *, keep_rows: bool) -> Clip:
+    """A clip that has not been touched yet."""
+    return Clip(id, source, [PartRows(Moments(part.row_size), keep_rows) for part in parts])
+
+
+def clip_segments(
+    clip: Clip, parts: list[Part], max_seconds: float | None
+) -> Iterator[tuple[int, Segment]]:
+    """Decode a clip and yield (index of part, segment), each part's in the order of time."""
+    with open_clip(clip.source, max_seconds) as reader:
+        cutters = [
+            (
+                Converter(reader, part.spec.mel.sample_rate, part.spec.mel.channels),
+                Segmenter(
+                    part.segment,
+                    part.spec.mel.sample_rate,
+                    reader.name,
+                    refuse_short=part.refuse_short,
+                ),
+            )
+            for part in parts
+        ]
+        yield from cut(reader, clip.facts, cutters)
+    clip.notes += _notes(clip.facts, parts, [segmenter for _, segmenter in cutters])
+
+
+def cut(
+    reader: Reader, facts: ClipFacts, cutters: Sequence[tuple[Converter, Segmenter]]
+) -> Iterator[tuple[int, Segment]]:
+    """Read an opened clip once and yield (index of cutter, segment); ``facts`` is filled."""
+    block = None
+    for block in checked_blocks(reader, facts):
+        for index, (converter, segmenter) in enumerate(cutters):
+            for segment in segmenter.push(converter.convert(block)):
+                yield index, segment
+    assert block is not None  # an empty clip has raised
+    for index, (converter, segmenter) in enumerate(cutters):
+        for segment in segmenter.push(converter.flush(block)):
+            yield index, segment
+        for segment in segmenter.finish():
+            yield index, segment
+
+
+def _notes(facts: ClipFacts, parts: list[Part], segmenters: list[Segmenter]) -> list[str]:
+    notes = ["silent"] if facts.silent else []
+    notes += [segmenter.note for segmenter in segmenters if segmenter.note]
+    if facts.channels > 2 and any(part.spec.mel.channels == 2 for part in parts):
+        notes.append(f"{facts.channels} channels: used the first 2")
+    return list(dict.fromkeys(notes))
+
+
+def vector_of(clip: Clip, statistics: tuple[tuple[str, ...], ...]) -> np.ndarray:
+    """Vector of a finished clip: its parts one after the other, float32."""
+    return np.concatenate(
+        [rows.moments.vector(chosen) for rows, chosen in zip(clip.parts, statistics, strict=True)]
+    )
+
+
+def embedding_arrays(rows: PartRows, sample_rate: int) -> dict[str, Any]:
+    """The arrays of an :class:`~mirfeat.results.Embedding` from kept rows."""
+    segments = [segment for _, _, segment in rows.rows]
+    return {
+        "values": np.stack([mean for mean, _, _ in rows.rows]),
+        "within_variance": np.stack([variance for _, variance, _ in rows.rows]),
+        "starts": np.array([segment.start for segment in segments]) / sample_rate,
+        "ends": np.array([segment.end for segment in segments]) / sample_rate,
+        "weights": np.array([segment.weight for segment in segments]),
+    }

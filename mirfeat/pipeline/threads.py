@@ -1,0 +1,290 @@
+"""Many clips: each in a thread of its own, or decoded in threads for batches across clips.
+
+On processors a thread takes a clip all the way: as many clips at a time as there are cores, with
+nothing to wait for in between, and batches within the clip. On a GPU threads decode ahead, and
+segments of many clips share batches. Rows reach their clip in the order of time and clips come in
+the order of input, so batch size, workers and the order of files do not change a result beyond
+float rounding. Memory does not depend on the length or number of files: per thread one block of
+ten seconds and its segments; on a processor a batch a thread, on a GPU a bounded queue, the batch
+that is filled and those on their way.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mirfeat.audio.segments import Segment
+from mirfeat.errors import MirfeatError
+from mirfeat.pipeline.clip import Clip, Part, clip_segments
+from mirfeat.pipeline.forward import Forward, lane_to
+from mirfeat.runs.progress import Profile
+
+# A decoder may start a clip only when it is this close to the oldest unfinished one, or two
+# batches, which clips of one segment could not fill otherwise.
+MAX_AHEAD = 64
+# More threads than that would share one Python; take several processes (devices.py).
+MAX_WORKERS = 16
+
+
+class Batcher:
+    """Gathers segments of equal length into batches and hands rows back to their clips."""
+
+    def __init__(self, parts: list[Part], profile: Profile | None = None) -> None:
+        """Batches for each of ``parts``; ``profile`` counts the time of their networks."""
+        self._parts, self._profile = parts, profile or Profile()
+        self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in parts]
+        self._forward: list[Forward[tuple[Clip, Segment]]] = [
+            Forward(part.spec.name, lane_to(part.device, part.run), part.batch_size)
+            for part in parts
+        ]
+
+    def add(self, clip: Clip, index: int, segment: Segment) -> None:
+        """Take a segment for the part with this index; run the batch when it is full."""
+        waiting = self._waiting[index]
+        if waiting and waiting[0][1].audio.shape != segment.audio.shape:
+            self._run(index)
+        clip.pending += 1
+        self._waiting[index].append((clip, segment))
+        if len(self._waiting[index]) >= self._forward[index].batch_size:
+            self._run(index)
+
+    def flush(self) -> None:
+        """Run what is waiting, and wait for it."""
+        for index, forward in enumerate(self._forward):
+            self._run(index)
+            with self._profile.spent("network"):
+                self._give(index, forward.drain())
+
+    def _run(self, index: int) -> None:
+        waiting, self._waiting[index] = self._waiting[index], []
+        with self._profile.spent("network"):
+            segments = [segment.audio for _, segment in waiting]
+            owners = [(clip, segment.without_audio()) for clip, segment in waiting]
+            del waiting
+            self._give(index, self._forward[index].push(segments, owners))
+
+    def _give(
+        self,
+        index: int,
+        rows: Iterator[tuple[tuple[Clip, Segment], np.ndarray, np.ndarray]],
+    ) -> None:
+        for (clip, segment), mean, variance in rows:
+            clip.parts[index].add(mean, variance, segment)
+            clip.pending -= 1
+
+
+def run_one(
+    clip: Clip,
+    parts: list[Part],
+    max_seconds: float | None,
+    profile: Profile | None = None,
+    stop: threading.Event | None = None,
+) -> Clip:
+    """Take one clip through the pipeline in this thread; its error is raised.
+
+    ``stop`` ends it between two segments.
+    """
+    batcher = Batcher(parts, profile)
+    for index, segment in clip_segments(clip, parts, max_seconds):
+        batcher.add(clip, index, segment)
+        if stop is not None and stop.is_set():
+            return clip
+    batcher.flush()
+    return clip
+
+
+def default_workers() -> int:
+    """The cores, at most 16: decoding threads beside a GPU, clips at a time on processors."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(MAX_WORKERS, cores)
+
+
+def run_many(
+    clips: Iterable[Clip],
+    parts: list[Part],
+    max_seconds: float | None,
+    workers: int,
+    profile: Profile | None = None,
+    *,
+    shared_batches: bool | None = None,
+) -> Generator[Clip, None, None]:
+    """Take clips through the pipeline in ``workers`` threads; yield them in input order.
+
+    ``shared_batches`` are batches across clips; by default where a device is no processor.
+
+    An error that belongs to a clip is left in it; any other one is a bug and stops the run.
+    Closing the generator ends its threads. ``profile`` counts what the time went to.
+    """
+    if shared_batches is None:
+        shared_batches = any(part.device.type != "cpu" for part in parts)
+    messages: queue.Queue[_Message] = queue.Queue(
+        maxsize=2 * max(part.batch_size for part in parts)
+    )
+    line = _Line(parts, max_seconds, messages, threading.Event(), profile or Profile())
+    work = _drive if shared_batches else _side_by_side
+    _keep_freed_memory()
+    with _Threads(workers) as threads:
+        try:
+            yield from work(iter(clips), line, threads)
+        finally:
+            line.stop.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep what arrays free for the next ones.
+
+    glibc hands the end of its heap back when that is twice the largest block that was ever mapped
+    and freed; arrays of some MB then are fresh pages, each a page fault, in every clip. One such
+    block, never touched, sets the mark to 62 MB. Elsewhere this does nothing.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that keep to one core each: torch's own threads would compete with the others."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(
+            workers, "mirfeat-worker", initializer=torch.set_num_threads, initargs=(1,)
+        )
+        self._before = torch.get_num_threads()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        ended = super().__exit__(*error)
+        # New threads of the program would start with one otherwise.
+        torch.set_num_threads(self._before)
+        return ended
+
+
+def _side_by_side(
+    clips: Iterator[Clip], line: _Line, threads: ThreadPoolExecutor
+) -> Iterator[Clip]:
+    """Every clip from file to rows in one thread."""
+    running = deque[tuple[Clip, Future[BaseException | None] | None]]()
+    while True:
+        while len(running) < MAX_AHEAD and (clip := next(clips, None)) is not None:
+            # Its source may have been bad from the start.
+            running.append((clip, None if clip.finished else threads.submit(_whole, clip, line)))
+        if not running:
+            return
+        clip, whole = running.popleft()
+        if whole is not None:
+            _end(clip, whole.result())
+        yield clip
+
+
+def _whole(clip: Clip, line: _Line) -> BaseException | None:
+    """Body of a thread that takes a clip all the way."""
+    started, own = time.monotonic(), Profile()
+    try:
+        run_one(clip, line.parts, line.max_seconds, own, line.stop)
+    except BaseException as error:
+        return error
+    finally:
+        network = own.seconds.get("network", 0.0)
+        line.profile.add("network", network)
+        line.profile.add("decode", time.monotonic() - started - network)
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Message:
+    """From a decoder: a segment, or the end of its clip with what went wrong there."""
+
+    clip: Clip
+    index: int = 0
+    segment: Segment | None = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """What the driver and its decoders share."""
+
+    parts: list[Part]
+    max_seconds: float | None
+    messages: queue.Queue[_Message]
+    stop: threading.Event
+    profile: Profile
+
+    def put(self, message: _Message) -> bool:
+        """Put, unless the run is over; a blocked put must notice that too."""
+        while not self.stop.is_set():
+            try:
+                self.messages.put(message, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def get(self) -> _Message:
+        """Next message, waited for."""
+        with self.profile.spent("wait"):
+            return self.messages.get()
+
+
+def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> Iterator[Clip]:
+    batcher, unfinished, decoding = Batcher(line.parts, line.profile), deque[Clip](), 0
+    ahead = max(MAX_AHEAD, 2 * max(part.batch_size for part in line.parts))
+    exhausted = False
+    while True:
+        while not exhausted and len(unfinished) < ahead:
+            clip = next(clips, None)
+            if clip is None:
+                exhausted = True
+                break
+            unfinished.append(clip)
+            if not clip.finished:  # its source may have been bad from the start
+                decoders.submit(_decode, clip, line)
+                decoding += 1
+        if not unfinished:
+            return
+        if decoding == 0:
+            # Nobody will fill the last batches any more, or not before the oldest clip is out.
+            batcher.flush()
+        else:
+            message = line.get()
+            if message.segment is not None:
+                batcher.add(message.clip, message.index, message.segment)
+            else:
+                decoding -= 1
+                _end(message.clip, message.error)
+        while unfinished and unfinished[0].finished:
+            yield unfinished.popleft()
+
+
+def _end(clip: Clip, error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, MirfeatError | OSError):
+        raise error
+    assert error is None or isinstance(error, Exception)
+    clip.error, clip.decoded = error, True
+
+
+def _decode(clip: Clip, line: _Line) -> None:
+    """Body of a decoding thread for one clip."""
+    error: BaseException | None = None
+    started, blocked = time.monotonic(), 0.0
+    try:
+        for index, segment in clip_segments(clip, line.parts, line.max_seconds):
+            full = time.monotonic()
+            if not line.put(_Message(clip, index, segment)):
+                return
+            blocked += time.monotonic() - full
+    except BaseException as caught:
+        error = caught
+    line.profile.add("decode", time.monotonic() - started - blocked)
+    line.put(_Message(clip, error=error))

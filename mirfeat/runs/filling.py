@@ -1,0 +1,223 @@
+"""Filling a folder with vectors of files: what is there already is skipped, the rest computed.
+
+How vectors are computed is not decided here: in this process (``runs.py``) or elsewhere, one
+:class:`Extracted` comes back for each file, in any order.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from mirfeat import errors
+from mirfeat.audio.clip import PathLike
+from mirfeat.audio.collection import common_folder, folder_of_all, ids_of, outside, stamps
+from mirfeat.audio.remote import Location, located
+from mirfeat.errors import AudioError, ExtractionError, MirfeatError, OptionError
+from mirfeat.results import Failure, Result, RunReport
+from mirfeat.runs.progress import Profile
+from mirfeat.store.formats import Format, Row
+from mirfeat.store.jobarray import Shard
+from mirfeat.store.reading import StoreInfo, check_format, is_store
+from mirfeat.store.writer import StoreWriter, claim_shard
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to make a vector of; ``size`` and ``mtime_ns`` say which state of it."""
+
+    id: str
+    path: Location
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """What became of a file; ``arrays`` are its rows where an embedding is wanted."""
+
+    result: Result
+    arrays: Mapping[str, np.ndarray] | None = None
+
+
+Extract = Callable[[list[Task], int], Generator[Extracted, None, None]]
+"""From tasks, and how many files were done before, to what became of each."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder to fill, and how."""
+
+    folder: Path
+    format: Format = "csv"
+    embed: bool = False
+    root: PathLike | None = None
+    resume: bool = True
+    overwrite: bool = False
+    shard: tuple[int, int] | None = None
+
+    @property
+    def share(self) -> Shard | None:
+        """Which share of the files goes there, in a folder of its own; None is all."""
+        return None if self.shard is None else Shard.check(*self.shard)
+
+    @property
+    def store(self) -> Path:
+        """The folder that has the files of this run, for a shard below ``folder``."""
+        return self.folder if self.share is None else self.share.folder(self.folder)
+
+    def check(self, on_error: str) -> None:
+        """Refuse what cannot be, before anything is computed.
+
+        Raises:
+            OptionError: unknown format, or one that cannot hold what is wanted; no such shard.
+            MissingPackageError: parquet without pyarrow.
+        """
+        check_format(self.format, self.embed)
+        _ = self.share
+        if on_error == "nan":
+            raise OptionError(
+                "on_error='nan': a folder of features lists failures beside the vectors. Take "
+                "'skip'; load_features(folder).aligned(ids) has rows of NaN for them."
+            )
+
+
+def fill(
+    destination: Destination,
+    info: Callable[[str], StoreInfo],
+    paths: Iterable[PathLike],
+    extract: Extract,
+    profile: Profile,
+) -> RunReport:
+    """Vectors of files into a folder; ``info`` makes its record from the root of the ids.
+
+    Raises:
+        ExtractionError: every file failed.
+    """
+    folder, started, tally = destination.store, time.monotonic(), Tally()
+    files = [located(path) for path in paths]
+    root = _root_of_ids(destination, files)
+    record = info(str(root))
+    tasks = _tasks(destination, ids_of(files, root), files)
+    options = {"resume": destination.resume, "overwrite": destination.overwrite}
+    if destination.share is not None:
+        claim_shard(destination.folder, destination.share, record, destination.overwrite)
+    with StoreWriter(folder, record, **options) as store:
+        todo = [task for task in tasks if not store.has(task.id, task.size, task.mtime_ns)]
+        made_from = {task.id: (task.size, task.mtime_ns) for task in todo}
+        skipped = len(tasks) - len(todo)
+        with closing(extract(todo, skipped)) as extracted:
+            for item in extracted:
+                result = item.result
+                tally.count(result)
+                with profile.spent("write"):
+                    if result.vector is None:
+                        store.fail(failure_of(result))
+                    else:
+                        store.add(_row(item, result.vector, made_from[result.id]))
+    return tally.report(folder, skipped, time.monotonic() - started, profile)
+
+
+def _tasks(destination: Destination, ids: Sequence[str], files: Sequence[Location]) -> list[Task]:
+    """Files to do; of a shard only its own are looked at, which on a network disk costs time."""
+    share = destination.share
+    named = [
+        (id, file) for id, file in zip(ids, files, strict=True) if share is None or share.has(id)
+    ]
+    facts = stamps([file for _, file in named])
+    return [Task(*names, *stamp) for names, stamp in zip(named, facts, strict=True)]
+
+
+def _row(item: Extracted, vector: np.ndarray, made_from: tuple[int, int]) -> Row:
+    result = item.result
+    notes = "; ".join(result.notes)
+    return Row(result.id, result.seconds, result.rows, notes, *made_from, vector, item.arrays)
+
+
+class Tally:
+    """Counts what became of files; says so where nothing but failures came."""
+
+    def __init__(self) -> None:
+        """Nothing so far."""
+        self._done, self._seconds = 0, 0.0
+        self._failures: list[Failure] = []
+        self._notes = Counter[str]()
+
+    def count(self, result: Result) -> None:
+        """Take one more."""
+        if result.status == "failed":
+            self._failures.append(failure_of(result))
+            return
+        self._done += 1
+        self._seconds += result.seconds
+        # By kind: how long a tiled clip was does not matter here.
+        self._notes.update(re.sub(r"^\d+ | from [\d.]+ s", "", note) for note in result.notes)
+
+    def check(self, listed: str = "") -> None:
+        """Raise where every file failed.
+
+        Raises:
+            ExtractionError: with the first reason.
+        """
+        if self._failures and not self._done:
+            count, first = len(self._failures), self._failures[0].error
+            raise ExtractionError(
+                f"no features: {first}"
+                if count == 1
+                else f"no features: all {count} files failed{listed}, the first one: {first}"
+            )
+
+    def report(
+        self, folder: Path, skipped: int, wall_seconds: float, profile: Profile
+    ) -> RunReport:
+        """Outcome of a run into a folder."""
+        if not skipped:
+            self.check(f" ({folder / 'failures.csv'})")
+        failures = tuple(self._failures)
+        return RunReport(
+            *(self._done, skipped, len(failures), self._seconds, wall_seconds, failures),
+            notes=dict(self._notes.most_common()),
+            profile=profile.seconds,
+        )
+
+
+def error_of(result: Result) -> MirfeatError:
+    """A failed result of another process as the error it was there."""
+    kind = getattr(errors, result.error_type or "", AudioError)
+    return cast(MirfeatError, kind(result.error))
+
+
+def failure_of(result: Result) -> Failure:
+    """A failed result as it is listed."""
+    return Failure(result.id, result.error_type or "", result.error or "")
+
+
+def _root_of_ids(destination: Destination, files: Sequence[Location]) -> Location:
+    """What ids are relative to, absolute: in a folder that is there, the same as before.
+
+    Otherwise a run over more or fewer files would find other names for those that are done.
+
+    Raises:
+        OptionError: ``root`` is not given, and a file is not below the one of before.
+    """
+    # A shard that is new takes the root of the others.
+    folder = destination.store if is_store(destination.store) else destination.folder
+    if destination.root is not None:
+        return common_folder([destination.root])
+    if destination.overwrite or not is_store(folder):
+        return folder_of_all(files)
+    before = StoreInfo.read(folder).root
+    if (path := outside(files, before)) is not None:
+        raise OptionError(
+            f"{path} is not below {before}, which the ids in {folder} are relative to. Use "
+            "another folder, or if your music has moved, say where it is now: root, --root."
+        )
+    return located(before)

@@ -1,0 +1,1 @@
+"""From labels and audio to what a network shall say."""
