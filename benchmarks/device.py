@@ -47,7 +47,7 @@ def copies(batch: torch.Tensor, device: torch.device, times: int) -> Callable[[]
 def measure(name: str, precision: Any, device: str, clips: int) -> tuple[list[str], np.ndarray]:
     """A line of the table, and vectors to compare."""
     extractor = mirfeat.load_extractor(name, device=device, precision=precision)
-    part = extractor._parts()[0]
+    part = extractor._units[0]
     rate, channels, where = extractor.sample_rate, extractor.channels, extractor.device
     seconds = max(30.0, part.segment.samples / rate)
     music = excerpt_loop(seconds + clips, rate, channels).T

@@ -24,7 +24,7 @@ import soundfile
 import mirfeat
 from benchmarks.tables import excerpt_loop, print_machine, print_table
 from mirfeat.store.formats import Format, ParquetShards, Row
-from mirfeat.store.reading import StoreInfo
+from mirfeat.store.record import StoreInfo
 
 CHILD = """
 import json, resource, sys, time

@@ -13,35 +13,42 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mirfeat.version import __version__
 
 if TYPE_CHECKING:
     from mirfeat.audio.clip import Audio
-    from mirfeat.cli.describe import info
+    from mirfeat.checkpoints.info import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
     from mirfeat.extractor import Extractor
     from mirfeat.loading import concatenate, load_extractor
-    from mirfeat.networks.registry import list_extractors
+    from mirfeat.networks.registry import list_extractors, register
     from mirfeat.results import Embedding, FeatureTable
     from mirfeat.store.reading import load_embeddings, load_features
+    from mirfeat.transformer import AudioFeatures
 
 _HOME = {
     "Audio": "audio.clip",
+    "AudioFeatures": "transformer",
     "Embedding": "results",
     "Extractor": "extractor",
     "FeatureTable": "results",
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",
-    "info": "cli.describe",
+    "extract_dataset": "distributed.cluster",
+    "extract_on_devices": "distributed.devices",
+    "find_audio": "audio.collection",
+    "info": "checkpoints.info",
     "list_extractors": "networks.registry",
     "load_embeddings": "store.reading",
     "load_extractor": "loading",
     "load_features": "store.reading",
+    "register": "networks.registry",
 }
 
 __all__ = [
     "Audio",
+    "AudioFeatures",
     "Embedding",
     "Extractor",
     "FeatureTable",
@@ -49,11 +56,15 @@ __all__ = [
     "MirfeatWarning",
     "__version__",
     "concatenate",
+    "extract_dataset",
+    "extract_on_devices",
+    "find_audio",
     "info",
     "list_extractors",
     "load_embeddings",
     "load_extractor",
     "load_features",
+    "register",
 ]
 
 

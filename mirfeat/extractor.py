@@ -21,17 +21,17 @@ from mirfeat.audio.remote import located
 from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
-from mirfeat.labels import LabelSpace, Neighbour
-from mirfeat.networks.spec import ExtractorSpec, Provenance
+from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.pipeline import predictions
-from mirfeat.pipeline.clip import Part, embedding_arrays, new_clip, vector_of
-from mirfeat.pipeline.predictions import Tag
+from mirfeat.pipeline.clip import embedding_arrays, new_clip, vector_of
+from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag
 from mirfeat.pipeline.threads import run_one
+from mirfeat.pipeline.unit import Unit, provenance_of
+from mirfeat.provenance import Provenance
 from mirfeat.results import Embedding, FeatureTable, Result, RunReport
 from mirfeat.runs.filling import Destination
 from mirfeat.runs.run import Item, OnError, Run
 from mirfeat.store.formats import Format
-from mirfeat.units import Unit, provenance_of
 
 
 class Extractor:
@@ -52,7 +52,7 @@ class Extractor:
             name for unit in units for name in unit.feature_names
         )
         self.dimension = len(self.feature_names)
-        self.row_dimension = sum(unit.part.row_size for unit in units)
+        self.row_dimension = sum(unit.row_size for unit in units)
         self.sample_rate = max(unit.spec.mel.sample_rate for unit in units)
         self.channels = max(unit.spec.mel.channels for unit in units)
         self.segment_seconds = max(unit.segment_seconds for unit in units)
@@ -80,8 +80,8 @@ class Extractor:
         Raises:
             AudioError: this audio cannot be used; the message says why and what to do.
         """
-        clip = new_clip("audio", self._source(audio, sample_rate), self._parts(), keep_rows=False)
-        return vector_of(run_one(clip, self._parts(), self.max_seconds), self._statistics())
+        clip = new_clip("audio", self._source(audio, sample_rate), self._open(), keep_rows=False)
+        return vector_of(run_one(clip, self._open(), self.max_seconds), self._statistics())
 
     def extract_file(self, path: PathLike) -> np.ndarray:
         """Feature vector of one file or URL, float32 (dimension,)."""
@@ -90,8 +90,8 @@ class Extractor:
     def embed(self, audio: AudioLike, sample_rate: int | None = None) -> Embedding:
         """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
         unit = self._only("embed")
-        clip = new_clip("audio", self._source(audio, sample_rate), [unit.part], keep_rows=True)
-        rows = run_one(clip, [unit.part], self.max_seconds).parts[0]
+        clip = new_clip("audio", self._source(audio, sample_rate), [unit], keep_rows=True)
+        rows = run_one(clip, [unit], self.max_seconds).rows[0]
         return self._embedding(unit, embedding_arrays(rows, unit.spec.mel.sample_rate))
 
     def embed_file(self, path: PathLike) -> Embedding:
@@ -246,7 +246,7 @@ class Extractor:
     @property
     def device(self) -> torch.device:
         """Where the network runs."""
-        return self._parts()[0].device
+        return self._open()[0].device
 
     def run(
         self,
@@ -255,19 +255,19 @@ class Extractor:
         progress: bool | None = None,
     ) -> Run:
         """A run over many clips, for those who drive it themselves."""
-        self._parts()
+        self._open()
         return Run(self._units, self.name, self.max_seconds, on_error, workers, progress)
 
-    def _parts(self) -> list[Part]:
+    def _open(self) -> tuple[Unit, ...]:
         if not self._units:
             raise ConfigError(f"{self.name}: this extractor was closed. Load it again.")
-        return [unit.part for unit in self._units]
+        return self._units
 
     def _statistics(self) -> tuple[tuple[str, ...], ...]:
         return tuple(unit.statistics for unit in self._units)
 
     def _only(self, what: str) -> Unit:
-        self._parts()
+        self._open()
         if len(self._units) > 1:
             raise OptionError(
                 f"{self.name} has no {what} of its own: its parts differ. Use extractor.parts."

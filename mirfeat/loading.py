@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import metadata
 from typing import Any, Literal
 
 import torch
 
+from mirfeat.audio.segments import SegmentSpec
+from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import ConfigError, OptionError
 from mirfeat.extractor import Extractor
+from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.units import Settings, load_unit
+from mirfeat.options import common, refuse_unknown
+from mirfeat.pipeline.unit import Unit
+from mirfeat.provenance import Provenance
+from mirfeat.results import check_statistics
+from mirfeat.version import __version__
 
 CheckpointLike = str | os.PathLike[str]
 
@@ -32,6 +41,7 @@ def load_extractor(
     device: str | torch.device = "auto",
     batch_size: int | None = None,
     precision: Literal["float32", "bfloat16", "float16"] = "float32",
+    **options: Any,
 ) -> Extractor:
     """Load an extractor, or several joined by ``+`` whose vectors are concatenated.
 
@@ -55,6 +65,8 @@ def load_extractor(
         batch_size: segments in one forward pass; None is a good value for the device.
         precision: of the network's convolutions; less than ``"float32"`` is faster and deviates
             (docs/many_files.md has both, measured).
+        options: whatever else the extractor takes; ``mirfeat info NAME`` lists it. None is its
+            default. Of ``a+b`` each part takes the options that it has.
 
     Raises:
         UnknownExtractorError: no such name.
@@ -62,30 +74,28 @@ def load_extractor(
         CheckpointError: the weights cannot be had, are damaged, or belong to something else.
     """
     specs = [get_spec(part) for part in name.split("+")]
-    own = {"layers": layers, "sources": sources, "batch_norm": batch_norm}
-    given = {key: value for key, value in own.items() if value is not None}
-    _check_known(specs, given)
+    options |= {"layers": layers, "sources": sources, "batch_norm": batch_norm}
+    own = {option: value for option, value in options.items() if value is not None}
+    settings = common(
+        {
+            "statistics": statistics,
+            "hop_seconds": hop_seconds,
+            "max_seconds": max_seconds,
+            "short": short,
+            "device": device,
+            "batch_size": batch_size,
+            "precision": precision,
+        }
+    )
+    _check_known(specs, own)
     if precision != "float32" and not any(spec.has_weights for spec in specs):
         raise OptionError(f"precision={precision!r}: {name} has no network to compute so.")
-    settings = Settings(
-        statistics=statistics,
-        hop_seconds=hop_seconds,
-        max_seconds=max_seconds,
-        short=short,
-        device=device,
-        batch_size=batch_size,
-        precision=precision,
-    )
     checkpoints = _checkpoints(specs, checkpoint)
     units = tuple(
-        load_unit(
-            spec,
-            {key: value for key, value in given.items() if key in spec.options},
-            replace(settings, checkpoint=checkpoints.get(spec.name)),
-        )
+        load_unit(spec, own, {**settings, "checkpoint": checkpoints.get(spec.name)})
         for spec in specs
     )
-    return Extractor(units, max_seconds)
+    return Extractor(units, settings["max_seconds"])
 
 
 def concatenate(*extractors: Extractor) -> Extractor:
@@ -109,13 +119,7 @@ def _check_known(specs: list[ExtractorSpec], given: Mapping[str, Any]) -> None:
     names = "+".join(spec.name for spec in specs)
     if len({spec.name for spec in specs}) < len(specs):
         raise OptionError(f"{names}: the same extractor twice gives the same numbers twice.")
-    for option in given:
-        if not any(option in spec.options for spec in specs):
-            own = [name for spec in specs for name in spec.options]
-            common = ["checkpoint", "statistics", "hop_seconds", "max_seconds", "short"]
-            raise OptionError(
-                f"{names} has no option {option!r}. Its options: {', '.join([*own, *common])}."
-            )
+    refuse_unknown(names, given, [option for spec in specs for option in spec.options])
 
 
 def _checkpoints(
@@ -132,3 +136,120 @@ def _checkpoints(
         return checkpoint
     takers = [spec.name for spec in specs if spec.has_weights] or [spec.name for spec in specs]
     return dict.fromkeys(takers, checkpoint)
+
+
+def load_unit(spec: ExtractorSpec, given: Mapping[str, Any], settings: Mapping[str, Any]) -> Unit:
+    """Load the network of ``spec``.
+
+    ``given`` are values for options of its own, and perhaps of other extractors; ``settings`` has
+    a checked value for each option that every extractor takes (:data:`mirfeat.options.COMMON`).
+
+    Raises:
+        OptionError: a value that this extractor does not take.
+        CheckpointError: the weights cannot be had or do not fit.
+    """
+    options = {
+        option.name: option.take(given[option.name]) if option.name in given else option.default
+        for option in spec.options
+    }
+    statistics = _statistics(spec, settings["statistics"])
+    precision = _PRECISIONS[settings["precision"]] if spec.has_weights else None
+    segment, device = _segment(spec, settings["hop_seconds"]), pick_device(settings["device"])
+    weights = load_weights(spec, settings["checkpoint"])
+    model = spec.build(weights, options).to(device)
+    decisive = {
+        **options,
+        "statistics": statistics,
+        "hop_seconds": segment.hop_samples / spec.mel.sample_rate,
+        "max_seconds": settings["max_seconds"],
+        "short": settings["short"],
+    }
+    if precision is not None:  # not otherwise, so that older folders can be gone on with
+        decisive["precision"] = settings["precision"]
+    return Unit(
+        spec=spec,
+        segment=segment,
+        model=model,
+        run=model if precision is None else _in_precision(model, device, precision),
+        row_size=sum(model.block_sizes.values()),
+        device=device,
+        batch_size=settings["batch_size"]
+        or (segment.batch_gpu if device.type == "cuda" else segment.batch_cpu),
+        refuse_short=settings["short"] == "error",
+        statistics=statistics,
+        provenance=_provenance(spec, decisive, weights, device),
+    )
+
+
+_LIBRARIES = ("torch", "numpy", "soundfile", "soxr")
+
+
+def _provenance(
+    spec: ExtractorSpec, options: Mapping[str, Any], weights: Weights | None, device: torch.device
+) -> Provenance:
+    return Provenance(
+        extractor=spec.name,
+        spec_version=spec.version,
+        options=options,
+        checkpoint_name=weights.name if weights else None,
+        checkpoint_sha256=weights.sha256 if weights else None,
+        mirfeat_version=__version__,
+        library_versions={name: metadata.version(name) for name in _LIBRARIES},
+        device=str(device),
+    )
+
+
+def pick_device(device: Any) -> torch.device:
+    """``auto`` is CUDA where there is a device, else the CPU; anything else is taken as it is.
+
+    Raises:
+        OptionError: torch does not know or does not have it.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise OptionError(f"device={device!r} is not to be had here: {error}") from error
+    return chosen
+
+
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def _in_precision(
+    model: Model, device: torch.device, dtype: torch.dtype
+) -> Callable[[torch.Tensor], Rows]:
+    """The network in less precision; the front end stays in float32, its levels need that."""
+
+    def run(audio: torch.Tensor) -> Rows:
+        image = model.frontend(audio)
+        with torch.autocast(device.type, dtype):
+            mean, variance = model.network(image)
+        return mean.float(), variance.float()
+
+    return run
+
+
+def _statistics(spec: ExtractorSpec, wanted: Sequence[str]) -> tuple[str, ...]:
+    if wanted != "paper":
+        return check_statistics(wanted)
+    if not spec.paper_statistics:
+        raise OptionError(
+            f"statistics='paper': the paper of {spec.name} made no vector of a clip; use embed()."
+        )
+    return spec.paper_statistics
+
+
+def _segment(spec: ExtractorSpec, hop_seconds: float | None) -> SegmentSpec:
+    segment, rate = spec.segment, spec.mel.sample_rate
+    if hop_seconds is None:
+        return segment
+    hop = round(hop_seconds * rate)
+    if not 1 <= hop <= segment.samples:
+        raise OptionError(
+            f"hop_seconds={hop_seconds}: {spec.name} has segments of "
+            f"{segment.samples / rate:g} s, and hops are more than 0 and at most that."
+        )
+    return replace(segment, hop_samples=hop)

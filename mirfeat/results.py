@@ -18,7 +18,7 @@ import numpy as np
 
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.files import replacing
-from mirfeat.networks.spec import Provenance
+from mirfeat.provenance import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,6 +30,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         checkpoint: as in ``load_extractor``.
         statistics: as in ``load_extractor``.
         batch_norm: as in ``load_extractor``.
+        options: whatever else the extractor takes, by name: ``{"depth": 3}``.
         hop_seconds: as in ``load_extractor``.
         max_seconds: as in ``load_extractor``.
         short: as in ``load_extractor``.
@@ -49,6 +50,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         checkpoint: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         statistics: Sequence[str] | Literal["paper"] = ("mean", "std"),
         batch_norm: Literal["population", "clip"] | None = None,
+        options: Mapping[str, Any] | None = None,
         hop_seconds: float | None = None,
         max_seconds: float | None = None,
         short: Literal["tile", "error"] = "tile",
@@ -64,6 +66,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.statistics = statistics
         self.batch_norm = batch_norm
+        self.options = options
         self.hop_seconds = hop_seconds
         self.max_seconds = max_seconds
         self.short = short
@@ -102,11 +105,10 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _load(self) -> Extractor:
         """The extractor for the current parameters, loaded once for each set of them."""
-        options = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in ("extractor", "on_error", "workers")
-        }
+        options = self.get_params(deep=False)
+        for name in ("extractor", "on_error", "workers"):
+            del options[name]
+        options |= options.pop("options") or {}
         wanted = (self.extractor, options)
         loaded: tuple[Any, Extractor] | None = getattr(self, "_loaded", None)
         if loaded is None or loaded[0] != wanted:

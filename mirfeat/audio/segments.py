@@ -8,11 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from mirfeat.errors import AudioTooShortError
-from mirfeat.networks.spec import SegmentSpec
+
+
+@dataclass(frozen=True)
+class SegmentSpec:
+    """How a clip is cut: lengths in samples at the extractor's rate, and batch sizes per device.
+
+    ``short`` says what happens to a clip of less than one segment: ``tile`` repeats it to a whole
+    segment, ``keep`` takes it as it is (zero-padded to ``pad_samples``).
+    """
+
+    samples: int
+    hop_samples: int
+    min_samples: int
+    short: Literal["tile", "keep"]
+    batch_cpu: int
+    batch_gpu: int
+    pad_samples: int = 0
 
 
 @dataclass(frozen=True, eq=False)

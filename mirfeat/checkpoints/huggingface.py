@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mirfeat import __version__
 from mirfeat.checkpoints import downloads as hub
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, OptionError
+from mirfeat.version import __version__
 
 logger = logging.getLogger("mirfeat")
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mirfeat import __version__
 from mirfeat.checkpoints import huggingface
 from mirfeat.checkpoints.huggingface import Destination
 from mirfeat.checkpoints.sources import load_weights
@@ -23,7 +22,8 @@ from mirfeat.errors import CheckpointError, CheckpointMismatchError, OptionError
 from mirfeat.files import replacing
 from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import Weights
-from mirfeat.units import Unit
+from mirfeat.pipeline.unit import Unit
+from mirfeat.version import __version__
 
 __all__ = ["Destination", "Metrics", "push", "save"]
 
@@ -36,7 +36,6 @@ _HUB_LICENCE = re.compile(
     r"apache-2\.0|mit|isc|unlicense|bsd-[23]-clause|mpl-2\.0|l?gpl-3\.0|gpl-2\.0|agpl-3\.0|"
     r"cc0-1\.0|cc-by-[234]\.0|cc-by-sa-[34]\.0|cc-by-nc(-sa)?-[234]\.0"
 )
-_DEFAULTS: Mapping[str, Any] = {"statistics": ("mean", "std"), "short": "tile", "max_seconds": None}
 
 
 @dataclass(frozen=True)
@@ -224,10 +223,7 @@ Weights for mirfeat, which turns music into feature vectors. `{spec.name}`: {spe
 
 
 def _usage(unit: Unit, repo: str | None) -> str:
-    hop = unit.spec.segment.hop_samples / unit.spec.mel.sample_rate
-    usual = {**_DEFAULTS, "hop_seconds": hop, **unit.spec.options}
-    options = unit.provenance.options.items()
-    given = "".join(f", {key}={value!r}" for key, value in options if value != usual.get(key))
+    given = "".join(f", {key}={value!r}" for key, value in unit.changed_options.items())
     address = f"hf://{repo}" if repo else "."
     comment = (
         "" if repo else '# "." is the folder of this file; on the Hub it is "hf://org/repo".\n'

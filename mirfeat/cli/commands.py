@@ -87,7 +87,8 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from mirfeat.cli.describe import as_line, describe
+    from mirfeat.checkpoints.info import describe
+    from mirfeat.cli.describe import as_line
     from mirfeat.networks.registry import get_spec, list_extractors
 
     records = [describe(get_spec(name)) for name in list_extractors(arguments.pattern)]
@@ -102,7 +103,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from mirfeat.cli.describe import as_text, describe, describe_loaded
+    from mirfeat.checkpoints.info import describe, describe_loaded
+    from mirfeat.cli.describe import as_text
     from mirfeat.loading import load_extractor
     from mirfeat.networks.registry import get_spec
 
@@ -121,7 +123,7 @@ def _info(arguments: argparse.Namespace) -> int:
 def _extract(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.extract import run
     from mirfeat.store.jobarray import Shard
-    from mirfeat.store.reading import read_failures
+    from mirfeat.store.record import read_failures
 
     output = arguments.output
     if arguments.shard is not None:

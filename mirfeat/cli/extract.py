@@ -10,28 +10,38 @@ from mirfeat.audio.collection import survey
 from mirfeat.audio.remote import Location
 from mirfeat.errors import OptionError
 from mirfeat.loading import load_extractor
+from mirfeat.options import COMMON
 from mirfeat.results import RunReport
 from mirfeat.store.jobarray import Shard
-from mirfeat.store.reading import check_format, is_store
+from mirfeat.store.record import check_format, is_store
 
 _NOT_ON_RAY = {
     "embed": "all rows of a clip are computed by a run without it",
     "shard": "Ray deals out the files itself",
     "workers": "decoding threads follow from --cpus-per-actor",
 }
-_LOADING = (
-    *("checkpoint", "layers", "sources", "batch_norm", "hop_seconds", "max_seconds", "short"),
-    *("device", "batch_size", "precision"),
-)
+# Options of single extractors that have a flag of their own.
+_OWN_FLAGS = ("layers", "sources", "batch_norm")
 
 
 def loading_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Options of ``load_extractor`` that a command line gave."""
+    """Options of ``load_extractor`` that a command line gave.
+
+    Raises:
+        OptionError: an ``--option`` that is not NAME=VALUE, or names one twice.
+    """
+    names = (*(option.name for option in COMMON), *_OWN_FLAGS)
     options: dict[str, Any] = {
-        name: value for name in _LOADING if (value := getattr(arguments, name, None)) is not None
+        name: value for name in names if (value := getattr(arguments, name, None)) is not None
     }
-    if (chosen := getattr(arguments, "statistics", None)) is not None:
-        options["statistics"] = chosen if chosen == "paper" else chosen.split(",")
+    for text in arguments.option or ():
+        name, equals, value = text.partition("=")
+        name = name.replace("-", "_")
+        if not (name and equals):
+            raise OptionError(f"--option {text}: write NAME=VALUE.")
+        if name in options:
+            raise OptionError(f"--option {text}: {name} is given twice.")
+        options[name] = value
     return options
 
 

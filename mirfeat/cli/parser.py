@@ -1,13 +1,16 @@
-"""The command line's commands and options; what they do is in ``cli.py``."""
+"""The command line's commands and options; what they do is in ``commands.py``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mirfeat import __version__
+from mirfeat.errors import OptionError
+from mirfeat.options import COMMON, Option
+from mirfeat.version import __version__
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -136,38 +139,41 @@ def _add_extract(command: Any) -> None:
     group.add_argument(
         "--gpus-per-actor", type=float, default=0, metavar="X", help="may be 0.25; default: 0"
     )
-    vector = command.add_argument_group("the vector")
-    vector.add_argument("--layers", help="choi2017, e.g. 135")
-    vector.add_argument("--sources", help="kim2018, kim2019, e.g. tag,artist or gsedm")
-    vector.add_argument("--statistics", help="mean,std (default), mean, std or paper")
-    vector.add_argument("--batch-norm", choices=("population", "clip"), help="choi2017")
-    _add_loading(command)
+    _add_loading(command, vector=True)
 
 
-def _add_loading(command: Any) -> None:
+def _add_loading(command: Any, *, vector: bool = False) -> None:
+    """Options of ``load_extractor``; those that shape the vector where one is asked for."""
     group = command.add_argument_group("network and audio")
+    for option in COMMON:
+        if option.name == "statistics" and not vector:
+            continue
+        several = "; several with commas, or all" if option.name == "device" and vector else ""
+        group.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=partial(_checked, option),
+            choices=option.choices or None,
+            metavar=None if option.choices else _METAVARS.get(option.name, option.name.upper()),
+            help=option.help + several,
+        )
+    group = command.add_argument_group("options of single extractors (see 'mirfeat info NAME')")
+    if vector:
+        group.add_argument("--layers", help="choi2017, e.g. 135")
+        group.add_argument("--sources", help="kim2018, kim2019, e.g. tag,artist or gsedm")
+        group.add_argument("--batch-norm", choices=("population", "clip"), help="choi2017")
     group.add_argument(
-        "--checkpoint", help="open, random[:SEED], a published one, hf://…, or a file"
+        "--option", action="append", metavar="NAME=VALUE", help="any option; may be repeated"
     )
-    group.add_argument("--hop-seconds", type=float, metavar="S", help="between segments")
-    group.add_argument("--max-seconds", type=float, metavar="S", help="only the start of each clip")
-    group.add_argument(
-        "--short",
-        choices=("tile", "error"),
-        default="tile",
-        help="clips below one segment: repeat (default) or refuse",
-    )
-    group.add_argument(
-        "--device",
-        default="auto",
-        help="auto (default), cpu, cuda, cuda:1, …; extract: several with commas, or all",
-    )
-    group.add_argument("--batch-size", type=_positive, metavar="N", help="segments at a time")
-    group.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16", "float16"),
-        help="of the network; default: float32, less is faster and deviates",
-    )
+
+
+_METAVARS = {"hop_seconds": "S", "max_seconds": "S", "batch_size": "N"}
+
+
+def _checked(option: Option, text: str) -> Any:
+    try:
+        return option.take(text)
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 _EVALUATE_EXAMPLES = """\

@@ -27,7 +27,7 @@ from mirfeat.evaluation.pages.drawing import Drawing, need_matplotlib
 from mirfeat.evaluation.pages.page import Section, write_page
 from mirfeat.evaluation.protocols import PROTOCOLS, run
 from mirfeat.evaluation.records import Evaluation, Table, join
-from mirfeat.store.reading import StoreInfo, is_store
+from mirfeat.store.record import StoreInfo, is_store
 
 ALL = ("svm-grid", "layer-sweep", "mlp", "few-shot", "similarity", "map")
 # Protocols that need classes.
@@ -77,14 +77,6 @@ def parse_extractor(text: str) -> tuple[str, dict[str, Any]]:
         options: dict[str, Any] = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
         raise OptionError(f"{text!r}: options are OPTION=VALUE, joined by '&'.") from error
-    for key, kind in (("hop_seconds", float), ("max_seconds", float), ("batch_size", int)):
-        if key in options:
-            try:
-                options[key] = kind(options[key])
-            except ValueError as error:
-                raise OptionError(f"{text!r}: {key}={options[key]} is not a number.") from error
-    if options.get("statistics", "paper") != "paper":
-        options["statistics"] = options["statistics"].split(",")
     return name, options
 
 

@@ -18,7 +18,7 @@ from mirfeat.audio.clip import PathLike
 from mirfeat.audio.remote import Remote, is_url
 from mirfeat.errors import ClusterError, OptionError
 from mirfeat.loading import load_extractor
-from mirfeat.networks.spec import Provenance
+from mirfeat.provenance import Provenance
 from mirfeat.results import Result
 from mirfeat.runs.filling import Task
 

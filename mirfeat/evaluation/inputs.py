@@ -11,9 +11,10 @@ import numpy as np
 
 from mirfeat.errors import LabelsError, OptionError, StoreError
 from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
-from mirfeat.networks.spec import Provenance
+from mirfeat.provenance import Provenance
 from mirfeat.results import FeatureTable
-from mirfeat.store.reading import StoreInfo, is_store, load_embeddings, load_features, read_failures
+from mirfeat.store.reading import load_embeddings, load_features
+from mirfeat.store.record import StoreInfo, is_store, read_failures
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.errors import OptionError
 from mirfeat.networks.checkpoint import Weights, fill, gather
-from mirfeat.networks.frontend import Frontend, Standardise
+from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.population import folded, synthetic_segment
-from mirfeat.networks.spec import MelSpec, SegmentSpec
+from mirfeat.options import Option
 
 FEATURE_SIZE = 256
+# Which there are is known once the checkpoint is open: choose_sources checks them.
+SOURCES_OPTION = Option(
+    "sources",
+    None,
+    lambda sources: sources,
+    "which learning sources of the checkpoint, e.g. tag,artist or letters; all by default",
+)
 Stages = Callable[[], list[nn.Module]]
 
 

@@ -24,25 +24,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.errors import CheckpointMismatchError, MissingPackageError, OptionError
 from mirfeat.files import sha256_of
 from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import CHANNELS, TAGS, Choi2017, ClipTaps, FrozenTaps
-from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
 from mirfeat.networks.population import freeze_statistics, synthetic_segment
-from mirfeat.networks.spec import (
-    Checkpoint,
-    DecibelScale,
-    ExtractorSpec,
-    ForeignFormat,
-    MelSpec,
-    Paper,
-    SegmentSpec,
-)
+from mirfeat.networks.scaling import DecibelScale
+from mirfeat.networks.spec import Checkpoint, ExtractorSpec, ForeignFormat, Paper
+from mirfeat.options import Option, one_of
 
 # The authors extracted features in batches of 256 clips.
 AUTHORS_BATCH = 256
+BATCH_NORMS = ("population", "clip")
 
 
 def parse_layers(layers: str) -> str:
@@ -58,9 +54,7 @@ def parse_layers(layers: str) -> str:
 def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     """Model of the extractor ``choi2017`` with options ``layers`` and ``batch_norm``."""
     assert weights is not None
-    layers = parse_layers(options["layers"])
-    if options["batch_norm"] not in ("population", "clip"):
-        raise OptionError(f"batch_norm={options['batch_norm']!r}: it is 'population' or 'clip'.")
+    layers: str = options["layers"]
     clip = options["batch_norm"] == "clip"
     frontend = Frontend(replace(MEL, scaling=DecibelScale("maximum")) if clip else MEL)
     tags: list[str] = weights.metadata.get("labels", {}).get("tag", TAGS)
@@ -247,7 +241,16 @@ SPECS = (
         paper_statistics=("mean",),
         build=build,
         initialise=initialise,
-        options={"layers": "12345", "batch_norm": "population"},
+        options=(
+            Option("layers", "12345", parse_layers, "which layers, in this order, e.g. 135"),
+            Option(
+                "batch_norm",
+                "population",
+                one_of("batch_norm", *BATCH_NORMS),
+                "frozen statistics (default), or those of the clip as in the authors' script",
+                BATCH_NORMS,
+            ),
+        ),
         blocks={f"layer{layer}": CHANNELS for layer in "12345"},
         checkpoints=(MSD,),
         formats=(ForeignFormat("choi2017-hdf5", b"\x89HDF\r\n\x1a\n", read_keras1),),

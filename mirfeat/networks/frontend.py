@@ -7,16 +7,40 @@ B segments, C channels, N samples, F mel bands, T frames. Values agree with libr
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mirfeat.networks.spec import DecibelScale, LogScale, MelSpec
+from mirfeat.networks.scaling import Scaling
 
 # Filters that are applied together, and samples of frames (1 MB) that are.
 _BANDS_AT_ONCE, _SAMPLES_AT_ONCE = 16, 1 << 18
+
+
+@dataclass(frozen=True)
+class MelSpec:
+    """How a waveform becomes a scaled mel image. Periodic Hann window, Slaney scale and norm."""
+
+    sample_rate: int
+    channels: int
+    n_fft: int
+    hop_samples: int
+    n_mels: int
+    fmax_hz: float
+    scaling: Scaling
+    centred: bool = True
+    pad_mode: Literal["constant", "reflect"] = "constant"
+    power: Literal[1, 2] = 2
+    fmin_hz: float = 0.0
+    standardise: bool = False
+
+    def frames(self, samples: int) -> int:
+        """Number of frames T of a segment of that many samples."""
+        return 1 + (samples if self.centred else samples - self.n_fft) // self.hop_samples
 
 
 def mel_to_hz(mels: np.ndarray) -> np.ndarray:
@@ -105,61 +129,6 @@ def _support(filters: Tensor) -> slice:
     return slice(seen[0], seen[-1] + 1) if seen else slice(0, 1)
 
 
-class Decibels(nn.Module):
-    """Level in dB as :class:`~mirfeat.networks.spec.DecibelScale` says.
-
-    Shape: [B, C, F, T] -> the same. The buffer ``reference`` (dB) is part of the checkpoint when
-    the scale asks for a constant one.
-    """
-
-    reference: Tensor
-
-    def __init__(self, scale: DecibelScale) -> None:
-        """Scale with a reference of 0 dB until a checkpoint brings its own."""
-        super().__init__()
-        self.scale = scale
-        constant = scale.reference == "checkpoint"
-        self.register_buffer("reference", torch.zeros(()), persistent=constant)
-
-    def level(self, mel: Tensor) -> Tensor:
-        """Decibels of mel power, without reference and floor: what no segment changes."""
-        return mel.clamp(min=self.scale.amin).log10_().mul_(10.0)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Decibels of mel power."""
-        return self.finish(self.level(mel))
-
-    def finish(self, level: Tensor) -> Tensor:
-        """Level less the reference, cut at the floor of its segment."""
-        if self.scale.reference == "checkpoint":
-            return (level - self.reference).clamp_(min=-self.scale.floor_db)
-        top = level.amax((1, 2, 3), keepdim=True)
-        if self.scale.reference == "maximum":
-            return (level - top).clamp_(min=-self.scale.floor_db)
-        return torch.maximum(level, top - self.scale.floor_db)
-
-
-class NaturalLog(nn.Module):
-    """Natural logarithm of at least ``floor``. Shape: any -> the same."""
-
-    def __init__(self, scale: LogScale) -> None:
-        """Logarithm that never sees less than ``scale.floor``."""
-        super().__init__()
-        self.floor = scale.floor
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Natural logarithm of mel magnitude or power."""
-        return self.level(mel)
-
-    def level(self, mel: Tensor) -> Tensor:
-        """Natural logarithm of mel magnitude or power."""
-        return mel.clamp(min=self.floor).log_()
-
-    def finish(self, level: Tensor) -> Tensor:
-        """The same: nothing depends on the segment."""
-        return level
-
-
 class Standardise(nn.Module):
     """``(x - mean) / scale`` per mel band, from statistics of the training data.
 
@@ -198,11 +167,7 @@ class Frontend(nn.Module):
         super().__init__()
         self.spec = spec
         self.mel = MelSpectrogram(spec)
-        self.scaling: Decibels | NaturalLog
-        if isinstance(spec.scaling, DecibelScale):
-            self.scaling = Decibels(spec.scaling)
-        else:
-            self.scaling = NaturalLog(spec.scaling)
+        self.scaling = spec.scaling.module()
         self.standardise = Standardise(spec.n_mels) if spec.standardise else nn.Identity()
 
     def forward(self, audio: Tensor) -> Tensor:

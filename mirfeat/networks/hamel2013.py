@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.networks.checkpoint import Weights, fill
-from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, Rows
-from mirfeat.networks.spec import ExtractorSpec, LogScale, MelSpec, Paper, SegmentSpec
+from mirfeat.networks.scaling import LogScale
+from mirfeat.networks.spec import ExtractorSpec, Paper
 
 EMBEDDING_SIZE = 100
 STATISTICS = ("mean", "variance", "maximum", "minimum")

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.networks.branched import (
     FEATURE_SIZE,
+    SOURCES_OPTION,
     Branched,
     ConvStage,
     GlobalAverage,
@@ -27,8 +29,10 @@ from mirfeat.networks.branched import (
     initialise_branched,
 )
 from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.model import Model
-from mirfeat.networks.spec import DecibelScale, ExtractorSpec, MelSpec, Paper, SegmentSpec
+from mirfeat.networks.scaling import DecibelScale
+from mirfeat.networks.spec import ExtractorSpec, Paper
 
 # Lasagne's default, in the authors' networks.
 NORM_EPSILON = 1e-4
@@ -144,7 +148,7 @@ def _spec(name: str, summary: str) -> ExtractorSpec:
         paper_statistics=(),
         build=partial(build, name),
         initialise=partial(initialise, name),
-        options={"sources": None},
+        options=(SOURCES_OPTION,),
         blocks=dict.fromkeys(SOURCES, FEATURE_SIZE),
     )
 

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.errors import OptionError
 from mirfeat.networks.branched import (
     FEATURE_SIZE,
+    SOURCES_OPTION,
     Branched,
     ConvStage,
     GlobalAverage,
@@ -28,16 +30,11 @@ from mirfeat.networks.branched import (
     initialise_branched,
 )
 from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.kim2019_authors import SIGNATURES, read_authors
 from mirfeat.networks.model import Model
-from mirfeat.networks.spec import (
-    DecibelScale,
-    ExtractorSpec,
-    ForeignFormat,
-    MelSpec,
-    Paper,
-    SegmentSpec,
-)
+from mirfeat.networks.scaling import DecibelScale
+from mirfeat.networks.spec import ExtractorSpec, ForeignFormat, Paper
 
 FACTORS = 50
 # Table 1, in the order of the authors' experimental design.
@@ -168,7 +165,7 @@ def _spec(
         paper_statistics=("mean", "std"),
         build=partial(build, name),
         initialise=partial(initialise, name),
-        options={"sources": None},
+        options=(SOURCES_OPTION,),
         blocks=dict.fromkeys(blocks, FEATURE_SIZE),
         formats=tuple(ForeignFormat("the authors' pth.tar", start, read) for start in SIGNATURES),
         checkpoint_of=checkpoint_of,

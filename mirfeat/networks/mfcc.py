@@ -14,11 +14,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from mirfeat.audio.segments import SegmentSpec
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.choi2017 import PAPER
-from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, Rows
-from mirfeat.networks.spec import DecibelScale, ExtractorSpec, MelSpec, SegmentSpec
+from mirfeat.networks.scaling import DecibelScale
+from mirfeat.networks.spec import ExtractorSpec
 
 COEFFICIENTS = 20
 

@@ -5,8 +5,8 @@ Letters in shapes: B segments, C channels, N samples, F mel bands, T frames, D r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,6 +28,52 @@ class Network(Protocol):
 
     def __call__(self, image: Tensor) -> Rows:
         """Rows of scaled mel images [B, C, F, T]."""
+        ...
+
+
+@runtime_checkable
+class NamesTags(Protocol):
+    """A network with a tag head: what :meth:`mirfeat.Extractor.tags` needs."""
+
+    @property
+    def tag_names(self) -> Sequence[str]:
+        """A name for each tag."""
+        ...
+
+    def tag_probabilities(self, image: Tensor) -> Tensor:
+        """Probability of each tag in [0, 1], [B, tags], of scaled mel images [B, C, F, T]."""
+        ...
+
+
+@runtime_checkable
+class PredictsFactors(Protocol):
+    """A network with heads for factors: what :meth:`mirfeat.Extractor.factors` needs."""
+
+    @property
+    def factor_sizes(self) -> Mapping[str, int]:
+        """Number of factors of each learning source; empty where a checkpoint has no heads."""
+        ...
+
+    def factor_probabilities(self, image: Tensor) -> Tensor:
+        """Distributions over factors, side by side in the order of ``factor_sizes``."""
+        ...
+
+
+@runtime_checkable
+class EmbedsLabels(Protocol):
+    """A network with labels in the space of its rows: what :attr:`mirfeat.Extractor.labels` needs.
+
+    The block ``mean`` of a row is compared with them.
+    """
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """A name for each label, "dataset/label"; empty where a checkpoint has none."""
+        ...
+
+    @property
+    def label_vectors(self) -> Tensor:
+        """Their points, float32 [labels, D]."""
         ...
 
 

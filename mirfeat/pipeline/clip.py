@@ -1,47 +1,29 @@
-"""One clip on its way: decoded once, cut for every part of ``a+b``, its rows gathered.
+"""One clip on its way: decoded once, cut for every unit of ``a+b``, its rows gathered.
 
-A part is one extractor, ready to run. Memory: one block of ten seconds and its segments; what
-stays of a clip are its moments, and its rows where they are wanted.
+Memory: one block of ten seconds and its segments; what stays of a clip are its moments, and its
+rows where they are wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
 from mirfeat.audio.clip import Audio, ClipFacts, Converter, PathLike, checked_blocks, open_clip
 from mirfeat.audio.reader import Reader
 from mirfeat.audio.segments import Segment, Segmenter
-from mirfeat.networks.model import Rows
-from mirfeat.networks.spec import ExtractorSpec, SegmentSpec
+from mirfeat.pipeline.unit import Unit
 from mirfeat.results import Moments
 
 Source: TypeAlias = PathLike | Audio
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One extractor of a pipeline, ready to run.
-
-    ``run`` maps float32 segments [B, C, N] on ``device`` to rows.
-    """
-
-    spec: ExtractorSpec
-    segment: SegmentSpec
-    run: Callable[[torch.Tensor], Rows]
-    row_size: int
-    device: torch.device
-    batch_size: int
-    refuse_short: bool
-
-
 @dataclass(eq=False)
-class PartRows:
-    """Rows of one clip and one part: moments always, the rows themselves where wanted."""
+class ClipRows:
+    """Rows of one clip and one unit: moments always, the rows themselves where wanted."""
 
     moments: Moments
     keep: bool
@@ -62,7 +44,7 @@ class Clip:
 
     id: str
     source: Source
-    parts: list[PartRows]
+    rows: list[ClipRows]
     facts: ClipFacts = field(default_factory=ClipFacts)
     notes: list[str] = field(default_factory=list)
     error: Exception | None = None
@@ -75,30 +57,30 @@ class Clip:
         return self.decoded and (self.pending == 0 or self.error is not None)
 
 
-def new_clip(id: str, source: Source, parts: list[Part], *, keep_rows: bool) -> Clip:
+def new_clip(id: str, source: Source, units: Sequence[Unit], *, keep_rows: bool) -> Clip:
     """A clip that has not been touched yet."""
-    return Clip(id, source, [PartRows(Moments(part.row_size), keep_rows) for part in parts])
+    return Clip(id, source, [ClipRows(Moments(unit.row_size), keep_rows) for unit in units])
 
 
 def clip_segments(
-    clip: Clip, parts: list[Part], max_seconds: float | None
+    clip: Clip, units: Sequence[Unit], max_seconds: float | None
 ) -> Iterator[tuple[int, Segment]]:
-    """Decode a clip and yield (index of part, segment), each part's in the order of time."""
+    """Decode a clip and yield (index of unit, segment), each unit's in the order of time."""
     with open_clip(clip.source, max_seconds) as reader:
         cutters = [
             (
-                Converter(reader, part.spec.mel.sample_rate, part.spec.mel.channels),
+                Converter(reader, unit.spec.mel.sample_rate, unit.spec.mel.channels),
                 Segmenter(
-                    part.segment,
-                    part.spec.mel.sample_rate,
+                    unit.segment,
+                    unit.spec.mel.sample_rate,
                     reader.name,
-                    refuse_short=part.refuse_short,
+                    refuse_short=unit.refuse_short,
                 ),
             )
-            for part in parts
+            for unit in units
         ]
         yield from cut(reader, clip.facts, cutters)
-    clip.notes += _notes(clip.facts, parts, [segmenter for _, segmenter in cutters])
+    clip.notes += _notes(clip.facts, units, [segmenter for _, segmenter in cutters])
 
 
 def cut(
@@ -118,22 +100,22 @@ def cut(
             yield index, segment
 
 
-def _notes(facts: ClipFacts, parts: list[Part], segmenters: list[Segmenter]) -> list[str]:
+def _notes(facts: ClipFacts, units: Sequence[Unit], segmenters: list[Segmenter]) -> list[str]:
     notes = ["silent"] if facts.silent else []
     notes += [segmenter.note for segmenter in segmenters if segmenter.note]
-    if facts.channels > 2 and any(part.spec.mel.channels == 2 for part in parts):
+    if facts.channels > 2 and any(unit.spec.mel.channels == 2 for unit in units):
         notes.append(f"{facts.channels} channels: used the first 2")
     return list(dict.fromkeys(notes))
 
 
 def vector_of(clip: Clip, statistics: tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """Vector of a finished clip: its parts one after the other, float32."""
+    """Vector of a finished clip: its units one after the other, float32."""
     return np.concatenate(
-        [rows.moments.vector(chosen) for rows, chosen in zip(clip.parts, statistics, strict=True)]
+        [rows.moments.vector(chosen) for rows, chosen in zip(clip.rows, statistics, strict=True)]
     )
 
 
-def embedding_arrays(rows: PartRows, sample_rate: int) -> dict[str, Any]:
+def embedding_arrays(rows: ClipRows, sample_rate: int) -> dict[str, Any]:
     """The arrays of an :class:`~mirfeat.results.Embedding` from kept rows."""
     segments = [segment for _, _, segment in rows.rows]
     return {

@@ -16,7 +16,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,31 +26,32 @@ import torch
 
 from mirfeat.audio.segments import Segment
 from mirfeat.errors import MirfeatError
-from mirfeat.pipeline.clip import Clip, Part, clip_segments
+from mirfeat.pipeline.clip import Clip, clip_segments
 from mirfeat.pipeline.forward import Forward, lane_to
-from mirfeat.runs.progress import Profile
+from mirfeat.pipeline.profile import Profile
+from mirfeat.pipeline.unit import Unit
 
 # A decoder may start a clip only when it is this close to the oldest unfinished one, or two
 # batches, which clips of one segment could not fill otherwise.
 MAX_AHEAD = 64
-# More threads than that would share one Python; take several processes (devices.py).
+# More threads than that would share one Python; take several processes (distributed/devices.py).
 MAX_WORKERS = 16
 
 
 class Batcher:
     """Gathers segments of equal length into batches and hands rows back to their clips."""
 
-    def __init__(self, parts: list[Part], profile: Profile | None = None) -> None:
-        """Batches for each of ``parts``; ``profile`` counts the time of their networks."""
-        self._parts, self._profile = parts, profile or Profile()
-        self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in parts]
+    def __init__(self, units: Sequence[Unit], profile: Profile | None = None) -> None:
+        """Batches for each of ``units``; ``profile`` counts the time of their networks."""
+        self._units, self._profile = units, profile or Profile()
+        self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in units]
         self._forward: list[Forward[tuple[Clip, Segment]]] = [
-            Forward(part.spec.name, lane_to(part.device, part.run), part.batch_size)
-            for part in parts
+            Forward(unit.spec.name, lane_to(unit.device, unit.run), unit.batch_size)
+            for unit in units
         ]
 
     def add(self, clip: Clip, index: int, segment: Segment) -> None:
-        """Take a segment for the part with this index; run the batch when it is full."""
+        """Take a segment for the unit with this index; run the batch when it is full."""
         waiting = self._waiting[index]
         if waiting and waiting[0][1].audio.shape != segment.audio.shape:
             self._run(index)
@@ -80,13 +81,13 @@ class Batcher:
         rows: Iterator[tuple[tuple[Clip, Segment], np.ndarray, np.ndarray]],
     ) -> None:
         for (clip, segment), mean, variance in rows:
-            clip.parts[index].add(mean, variance, segment)
+            clip.rows[index].add(mean, variance, segment)
             clip.pending -= 1
 
 
 def run_one(
     clip: Clip,
-    parts: list[Part],
+    units: Sequence[Unit],
     max_seconds: float | None,
     profile: Profile | None = None,
     stop: threading.Event | None = None,
@@ -95,8 +96,8 @@ def run_one(
 
     ``stop`` ends it between two segments.
     """
-    batcher = Batcher(parts, profile)
-    for index, segment in clip_segments(clip, parts, max_seconds):
+    batcher = Batcher(units, profile)
+    for index, segment in clip_segments(clip, units, max_seconds):
         batcher.add(clip, index, segment)
         if stop is not None and stop.is_set():
             return clip
@@ -114,7 +115,7 @@ def default_workers() -> int:
 
 def run_many(
     clips: Iterable[Clip],
-    parts: list[Part],
+    units: Sequence[Unit],
     max_seconds: float | None,
     workers: int,
     profile: Profile | None = None,
@@ -129,11 +130,11 @@ def run_many(
     Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
     if shared_batches is None:
-        shared_batches = any(part.device.type != "cpu" for part in parts)
+        shared_batches = any(unit.device.type != "cpu" for unit in units)
     messages: queue.Queue[_Message] = queue.Queue(
-        maxsize=2 * max(part.batch_size for part in parts)
+        maxsize=2 * max(unit.batch_size for unit in units)
     )
-    line = _Line(parts, max_seconds, messages, threading.Event(), profile or Profile())
+    line = _Line(units, max_seconds, messages, threading.Event(), profile or Profile())
     work = _drive if shared_batches else _side_by_side
     _keep_freed_memory()
     with _Threads(workers) as threads:
@@ -191,7 +192,7 @@ def _whole(clip: Clip, line: _Line) -> BaseException | None:
     """Body of a thread that takes a clip all the way."""
     started, own = time.monotonic(), Profile()
     try:
-        run_one(clip, line.parts, line.max_seconds, own, line.stop)
+        run_one(clip, line.units, line.max_seconds, own, line.stop)
     except BaseException as error:
         return error
     finally:
@@ -215,7 +216,7 @@ class _Message:
 class _Line:
     """What the driver and its decoders share."""
 
-    parts: list[Part]
+    units: Sequence[Unit]
     max_seconds: float | None
     messages: queue.Queue[_Message]
     stop: threading.Event
@@ -238,8 +239,8 @@ class _Line:
 
 
 def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> Iterator[Clip]:
-    batcher, unfinished, decoding = Batcher(line.parts, line.profile), deque[Clip](), 0
-    ahead = max(MAX_AHEAD, 2 * max(part.batch_size for part in line.parts))
+    batcher, unfinished, decoding = Batcher(line.units, line.profile), deque[Clip](), 0
+    ahead = max(MAX_AHEAD, 2 * max(unit.batch_size for unit in line.units))
     exhausted = False
     while True:
         while not exhausted and len(unfinished) < ahead:
@@ -279,7 +280,7 @@ def _decode(clip: Clip, line: _Line) -> None:
     error: BaseException | None = None
     started, blocked = time.monotonic(), 0.0
     try:
-        for index, segment in clip_segments(clip, line.parts, line.max_seconds):
+        for index, segment in clip_segments(clip, line.units, line.max_seconds):
             full = time.monotonic()
             if not line.put(_Message(clip, index, segment)):
                 return

@@ -22,11 +22,11 @@ from mirfeat.audio.clip import PathLike
 from mirfeat.audio.collection import common_folder, folder_of_all, ids_of, outside, stamps
 from mirfeat.audio.remote import Location, located
 from mirfeat.errors import AudioError, ExtractionError, MirfeatError, OptionError
+from mirfeat.pipeline.profile import Profile
 from mirfeat.results import Failure, Result, RunReport
-from mirfeat.runs.progress import Profile
 from mirfeat.store.formats import Format, Row
 from mirfeat.store.jobarray import Shard
-from mirfeat.store.reading import StoreInfo, check_format, is_store
+from mirfeat.store.record import StoreInfo, check_format, is_store
 from mirfeat.store.writer import StoreWriter, claim_shard
 
 

@@ -15,13 +15,14 @@ from mirfeat.audio.clip import Audio, PathLike
 from mirfeat.audio.collection import folder_of_all, ids_of
 from mirfeat.audio.remote import located
 from mirfeat.errors import AudioError, OptionError
-from mirfeat.pipeline.clip import Clip, Part, embedding_arrays, new_clip, vector_of
+from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
+from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.threads import default_workers, run_many
+from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.results import FeatureTable, Result, RunReport
 from mirfeat.runs.filling import Destination, Extracted, Tally, Task, error_of, failure_of, fill
-from mirfeat.runs.progress import Profile, Progress
-from mirfeat.store.reading import StoreInfo
-from mirfeat.units import Unit, provenance_of
+from mirfeat.runs.progress import Progress
+from mirfeat.store.record import StoreInfo
 
 Item: TypeAlias = Any
 """A path, a URL, an Audio, (array, sample_rate), or (id, any of these)."""
@@ -60,18 +61,13 @@ class Run:
             raise OptionError(f"workers={self.workers}: it is 1 or more decoding threads.")
 
     @property
-    def parts(self) -> list[Part]:
-        """The parts of the pipeline."""
-        return [unit.part for unit in self.units]
-
-    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the numbers of a vector."""
         return tuple(name for unit in self.units for name in unit.feature_names)
 
     def clip(self, id: str, source: PathLike | Audio, *, keep_rows: bool = False) -> Clip:
-        """A new clip for these parts."""
-        return new_clip(id, source, self.parts, keep_rows=keep_rows)
+        """A new clip for these units."""
+        return new_clip(id, source, self.units, keep_rows=keep_rows)
 
     def finished(self, clips: Iterable[Clip], progress: Progress) -> Generator[Clip, None, None]:
         """Clips in input order when done; close it to end the run.
@@ -80,7 +76,7 @@ class Run:
             AudioError: of the first bad clip, with ``on_error="raise"``.
         """
         workers = self.workers or default_workers()
-        running = run_many(clips, self.parts, self.max_seconds, workers, self.profile)
+        running = run_many(clips, self.units, self.max_seconds, workers, self.profile)
         with closing(running), progress as bar:
             for clip in running:
                 failed = clip.error is not None
@@ -117,7 +113,7 @@ class Run:
             "ok",
             vector_of(clip, tuple(unit.statistics for unit in self.units)),
             seconds=clip.facts.seconds,
-            rows=sum(part.count for part in clip.parts),
+            rows=sum(rows.count for rows in clip.rows),
             notes=tuple(clip.notes),
         )
 
@@ -211,7 +207,7 @@ class Run:
             for clip in finished:
                 arrays = None
                 if keep_rows and clip.error is None:
-                    arrays = embedding_arrays(clip.parts[0], self.units[0].spec.mel.sample_rate)
+                    arrays = embedding_arrays(clip.rows[0], self.units[0].spec.mel.sample_rate)
                 yield Extracted(self.result(clip), arrays)
 
 
@@ -220,5 +216,5 @@ def _refuse_one(items: Any) -> None:
     if isinstance(items, str | os.PathLike | Audio):
         raise OptionError(
             f"{items!r} is one item, and a list of them is needed. For the audio files in a folder "
-            "use mirfeat.audio.collection.find_audio([folder])."
+            "use mirfeat.find_audio([folder])."
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -61,14 +60,14 @@ class Shard(NamedTuple):
         """Where this shard's store is."""
         return parent / f"shard-{self.number:03d}-of-{self.total:03d}"
 
-    def claim(self, parent: Path, is_plain_store: Callable[[Path], bool]) -> Path:
+    def claim(self, parent: Path) -> Path:
         """The folder of this shard, made if need be.
 
         Raises:
             StoreError: the folder above holds something else: features of a run without shards,
                 shards of another total, or what is not ours.
         """
-        self._check(parent, is_plain_store)
+        self._check(parent)
         folder = self.folder(parent)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -76,14 +75,14 @@ class Shard(NamedTuple):
             raise StoreError(f"{folder}: cannot be made ({error.strerror or error}).") from error
         try:
             # Again: a job with another total may have begun since.
-            self._check(parent, is_plain_store)
+            self._check(parent)
         except StoreError:
             with suppress(OSError):  # not empty: it has features, and they stay
                 folder.rmdir()
             raise
         return folder
 
-    def _check(self, parent: Path, is_plain_store: Callable[[Path], bool]) -> None:
+    def _check(self, parent: Path) -> None:
         if not parent.exists():
             return
         if not parent.is_dir():
@@ -104,6 +103,11 @@ class Shard(NamedTuple):
             raise StoreError(
                 f"{parent}: is not empty and not a folder of features. Choose another one."
             )
+
+
+def is_plain_store(folder: Path) -> bool:
+    """Whether the folder itself is a store, not one of shards."""
+    return (folder / "store.json").exists()
 
 
 def shard_folders(parent: Path) -> dict[Shard, Path]:

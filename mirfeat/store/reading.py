@@ -1,179 +1,33 @@
-"""A folder of extracted vectors: what is in it, and how it is read.
-
-``store.json`` says how it was made (provenance, feature names, format), ``failures.csv`` what
-gave no vector, ``features.csv``, ``index.csv`` or ``part-*`` hold the rows. Each file is whole or
-not there, so a folder can be read while it is written and after a run was killed. A folder that a
-job array filled has one such store for each shard (``jobarray.py``) and is read as one.
-"""
+"""Reading a folder of extracted vectors, also while it is written and after a run was killed."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mirfeat.csvfiles import read_csv
-from mirfeat.errors import OptionError, ProvenanceError, StoreError
-from mirfeat.files import replacing
-from mirfeat.networks.spec import Provenance
-from mirfeat.results import Embedding, Failure, FeatureTable
+from mirfeat.errors import StoreError
+from mirfeat.results import Embedding, FeatureTable
 from mirfeat.store import matrix
 from mirfeat.store.contents import ChangedError, Contents, data_files
-from mirfeat.store.formats import FORMATS, ClipFiles, CsvShards, Format, ParquetShards, Shards
-from mirfeat.store.jobarray import shard_folders
+from mirfeat.store.formats import ClipFiles
+from mirfeat.store.jobarray import is_plain_store, shard_folders
+from mirfeat.store.record import StoreInfo, read_failures, shard_stores, stores_in
 
 logger = logging.getLogger("mirfeat")
 
-VERSION = 1
-FAILURE_COLUMNS = ("id", "error_type", "error")
 # A writer that tidies up takes files away under a reader, who then looks again.
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 5, 0.5
 
 
-@dataclass(frozen=True)
-class StoreInfo:
-    """What ``store.json`` records.
-
-    ``root`` is the folder that ids are relative to. ``earlier`` lists how rows were made that are
-    older than ``provenance``; it differs from that in versions and device only.
-    """
-
-    provenance: Provenance
-    feature_names: tuple[str, ...]
-    format: Format
-    embed: bool
-    root: str
-    earlier: tuple[Provenance, ...] = ()
-
-    @property
-    def row_names(self) -> tuple[str, ...]:
-        """Names of the numbers in a row: those of the vector without their statistic."""
-        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.feature_names))
-
-    def write(self, folder: Path) -> None:
-        """Write ``store.json``."""
-        record = {
-            "version": VERSION,
-            "format": self.format,
-            "embed": self.embed,
-            "dimension": len(self.feature_names),
-            "root": self.root,
-            "provenance": self.provenance.to_dict(),
-            "earlier": [provenance.to_dict() for provenance in self.earlier],
-            "feature_names": self.feature_names,
-        }
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        with replacing(folder / "store.json") as temporary:
-            # A root that is not UTF-8 becomes \udcff, which JSON reads back.
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-    @classmethod
-    def read(cls, folder: Path) -> StoreInfo:
-        """Record of an existing store; of a job array's that of its first shard.
-
-        Raises:
-            StoreError: no store, or one of another version.
-            ProvenanceError: shards that were made in different ways.
-        """
-        if not is_plain_store(folder) and (stores := _shard_stores(folder)):
-            infos = {store.name: cls.read(store) for store in stores}
-            _check_agreement(folder, infos)
-            return infos[stores[0].name]
-        path = folder / "store.json"
-        try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if record["version"] != VERSION:
-                raise StoreError(
-                    f"{folder}: store version {record['version']}, this mirfeat reads {VERSION}."
-                )
-            return cls(
-                Provenance.from_dict(record["provenance"]),
-                tuple(record["feature_names"]),
-                record["format"],
-                record["embed"],
-                record["root"],
-                tuple(map(Provenance.from_dict, record["earlier"])),
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            kind = type(error).__name__
-            raise StoreError(
-                f"{folder}: not a folder of features ({path.name}: {kind}: {error})."
-            ) from error
-
-    def differences(self, other: StoreInfo) -> list[str]:
-        """One line for each thing that keeps rows of two stores from standing side by side."""
-        return self.provenance.differences(other.provenance) + [
-            f"{name}: {mine!r} here, {theirs!r} there"
-            for name in ("format", "embed")
-            if (mine := getattr(self, name)) != (theirs := getattr(other, name))
-        ]
-
-    def shards(self, folder: Path) -> Shards:
-        """Reader and writer of this store's files.
-
-        Raises:
-            MissingPackageError: parquet without pyarrow.
-        """
-        if self.format == "csv":
-            return CsvShards(self.feature_names)
-        if self.format == "parquet":
-            return ParquetShards(len(self.feature_names))
-        return ClipFiles(folder, self.format)
-
-
-def is_store(folder: Path) -> bool:
-    """Whether the folder holds features, of whatever version, in shards or not."""
-    return is_plain_store(folder) or bool(_shard_stores(folder))
-
-
-def is_plain_store(folder: Path) -> bool:
-    """Whether the folder itself is a store, not one of shards."""
-    return (folder / "store.json").exists()
-
-
-def stores_in(folder: Path) -> list[Path]:
-    """Folders of the stores that are read as one: the folder, or its shards.
-
-    Raises:
-        StoreError: shards of several job arrays.
-    """
-    return [folder] if is_plain_store(folder) else _shard_stores(folder) or [folder]
-
-
-def _shard_stores(folder: Path) -> list[Path]:
-    shards = {shard: path for shard, path in shard_folders(folder).items() if is_plain_store(path)}
-    if len(counts := sorted({shard.total for shard in shards})) > 1:
-        raise StoreError(
-            f"{folder}: holds shards of {' and of '.join(map(str, counts))}. Read them one by one, "
-            "or move those of one job array to a folder of their own."
-        )
-    return list(shards.values())
-
-
-def _check_agreement(folder: Path, infos: dict[str, StoreInfo]) -> None:
-    (first, expected), *others = infos.items()
-    lines = [
-        f"{name} ({'; '.join(found)})"
-        for name, info in others
-        if (found := info.differences(expected))
-    ]
-    if lines:
-        raise ProvenanceError(
-            f"{folder}: shards were made in different ways. There is {first}; here are "
-            f"{', '.join(lines)}. Extract one or the other again with --overwrite."
-        )
-
-
 def _warn_of_missing(folder: Path) -> None:
-    if is_plain_store(folder) or not (stores := _shard_stores(folder)):
+    if is_plain_store(folder) or not (stores := shard_stores(folder)):
         return
     there = {shard for shard, path in shard_folders(folder).items() if path in stores}
     count = next(iter(there)).total
@@ -183,34 +37,6 @@ def _warn_of_missing(folder: Path) -> None:
         logger.warning(
             "%s: %d of %d shards are there; missing: %s", folder, len(there), count, names
         )
-
-
-def check_format(format: str, embed: bool) -> None:
-    """Whether a store of this kind can be made here.
-
-    Raises:
-        OptionError: unknown, or a table format asked to hold embeddings.
-        MissingPackageError: parquet without pyarrow.
-    """
-    if format not in FORMATS:
-        raise OptionError(f"format={format!r}: it is one of {', '.join(FORMATS)}.")
-    if embed and format in ("csv", "parquet"):
-        raise OptionError(
-            f"format={format!r} holds vectors only; for embeddings choose npz or npy."
-        )
-    if format == "parquet":
-        ParquetShards(1)
-
-
-def read_failures(folder: Path) -> list[Failure]:
-    """Clips that gave no vector in the runs so far."""
-    paths = [store / "failures.csv" for store in stores_in(folder)]
-    return [
-        Failure(*cells)
-        for path in paths
-        if path.exists()
-        for cells in read_csv(path, FAILURE_COLUMNS)
-    ]
 
 
 def load_features(folder: Path | str, *, mmap: bool = False) -> FeatureTable:

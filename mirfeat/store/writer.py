@@ -22,15 +22,8 @@ from mirfeat.results import Failure
 from mirfeat.store import matrix
 from mirfeat.store.contents import data_files
 from mirfeat.store.formats import ClipFiles, Row
-from mirfeat.store.jobarray import Shard, parent_of, shard_folders
-from mirfeat.store.reading import (
-    FAILURE_COLUMNS,
-    StoreInfo,
-    is_plain_store,
-    is_store,
-    read_failures,
-    stores_in,
-)
+from mirfeat.store.jobarray import Shard, is_plain_store, parent_of, shard_folders
+from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, is_store, read_failures, stores_in
 
 PART_ROWS = 500
 # A part is closed after this long even if small, so that a kill costs little.
@@ -236,7 +229,7 @@ def claim_shard(parent: Path, shard: Shard, info: StoreInfo, overwrite: bool) ->
         StoreError: the folder holds something else than shards of this total.
         ProvenanceError: other shards were made in another way, and this one is new.
     """
-    folder = shard.claim(parent, is_plain_store)
+    folder = shard.claim(parent)
     if overwrite or is_plain_store(folder) or not is_store(parent):
         return
     other = stores_in(parent)[0]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mirfeat.networks.spec import DecibelScale, MelSpec
+from mirfeat.networks.frontend import MelSpec
 from mirfeat.training.config import Augmentation
 
 # Knots of the random equaliser: about one to two octaves apart.
@@ -43,9 +43,8 @@ class Augmenter:
     def __init__(self, changes: Augmentation, mel: MelSpec) -> None:
         """``changes`` say how much, and which not at all."""
         self._changes, self._mel = changes, mel
-        power_db = isinstance(mel.scaling, DecibelScale)
         # One dB in the unit of the levels.
-        self._unit = 1.0 if power_db else math.log(10.0) / (20.0 if mel.power == 1 else 10.0)
+        self._unit = mel.scaling.gain(1.0, mel.power)
 
     def __call__(self, levels: Tensor, seed: int, *, mix: bool = True) -> Mixed:
         """Change ``levels`` [B, C, F, T]; the same seed gives the same changes on one device."""

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from mirfeat import __version__
 from mirfeat.audio.clip import ClipFacts, Converter, open_clip
 from mirfeat.audio.collection import find_audio, only_local
 from mirfeat.audio.segments import Segment, Segmenter
@@ -31,6 +30,7 @@ from mirfeat.networks.checkpoint import Weights, fill
 from mirfeat.networks.choi2017_network import Choi2017
 from mirfeat.networks.registry import get_spec
 from mirfeat.pipeline.clip import cut
+from mirfeat.version import __version__
 
 logger = logging.getLogger("mirfeat")
 

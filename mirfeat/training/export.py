@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mirfeat import __version__
 from mirfeat.files import replacing
 from mirfeat.networks.checkpoint import Weights, digest
+from mirfeat.version import __version__
 
 if TYPE_CHECKING:
     from mirfeat.training.preparation import Run

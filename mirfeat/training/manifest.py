@@ -21,7 +21,7 @@ from mirfeat.errors import ManifestError, MirfeatWarning, did_you_mean
 from mirfeat.files import sha256_of
 from mirfeat.training.splits import SPLITS, complete_split, crossing_groups
 from mirfeat.training.tables import Table, cell_text, open_table, split_weight
-from mirfeat.training.targets.taste import read_taste as read_taste
+from mirfeat.training.taste import read_taste as read_taste
 
 REQUIRED = ("id", "path")
 COLUMNS = (

@@ -28,8 +28,7 @@ from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.files import replacing
-from mirfeat.networks.frontend import Frontend
-from mirfeat.networks.spec import MelSpec
+from mirfeat.networks.frontend import Frontend, MelSpec
 
 logger = logging.getLogger("mirfeat")
 

@@ -27,7 +27,8 @@ from mirfeat.audio.collection import (
 from mirfeat.audio.remote import Remote, fetched, is_url, located
 from mirfeat.cli import commands as cli
 from mirfeat.errors import DecodeError, ExtractionError, MissingPackageError, OptionError
-from mirfeat.store.reading import StoreInfo, load_features
+from mirfeat.store.reading import load_features
+from mirfeat.store.record import StoreInfo
 from tests.support.sounds import music, write_wav
 
 fsspec = pytest.importorskip("fsspec")

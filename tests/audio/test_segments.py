@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from mirfeat.audio.segments import Segment, Segmenter
+from mirfeat.audio.segments import Segment, Segmenter, SegmentSpec
 from mirfeat.errors import AudioTooShortError
-from mirfeat.networks.spec import SegmentSpec
 
 RATE = 100
 SPEC = SegmentSpec(

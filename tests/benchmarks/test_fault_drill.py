@@ -10,7 +10,7 @@ import mirfeat
 from benchmarks import broken_files, fault_drill
 from mirfeat.csvfiles import write_csv
 from mirfeat.results import Failure, FeatureTable
-from mirfeat.store.reading import FAILURE_COLUMNS
+from mirfeat.store.record import FAILURE_COLUMNS
 from tests.support.stores import NAMES, PROVENANCE, write_store
 
 

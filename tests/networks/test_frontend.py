@@ -6,14 +6,8 @@ import pytest
 import torch
 
 from mirfeat.networks import choi2017, mfcc
-from mirfeat.networks.frontend import (
-    Decibels,
-    Frontend,
-    MelSpectrogram,
-    Standardise,
-    mel_filterbank,
-)
-from mirfeat.networks.spec import DecibelScale, LogScale, MelSpec
+from mirfeat.networks.frontend import Frontend, MelSpec, MelSpectrogram, Standardise, mel_filterbank
+from mirfeat.networks.scaling import Decibels, DecibelScale, LogScale
 from tests.support import slow_twins
 
 # The configurations the papers need (those of networks to come are written out here).

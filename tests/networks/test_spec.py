@@ -10,8 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.registry import get_spec, list_extractors
-from mirfeat.networks.spec import Checkpoint, DecibelScale, LogScale, MelSpec, Provenance
+from mirfeat.networks.scaling import DecibelScale, LogScale
+from mirfeat.networks.spec import Checkpoint
+from mirfeat.provenance import Provenance
 
 CHOI = Provenance(
     extractor="choi2017",

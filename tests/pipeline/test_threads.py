@@ -19,8 +19,9 @@ from mirfeat.errors import AudioError
 from mirfeat.networks import mfcc
 from mirfeat.networks.model import Rows
 from mirfeat.pipeline import threads as pipeline
-from mirfeat.pipeline.clip import Clip, Part, new_clip, vector_of
+from mirfeat.pipeline.clip import Clip, new_clip, vector_of
 from mirfeat.pipeline.threads import MAX_AHEAD, default_workers, run_one
+from mirfeat.pipeline.unit import Unit
 from tests.support.sounds import music
 
 T = TypeVar("T")
@@ -65,16 +66,16 @@ def shared(request: pytest.FixtureRequest) -> bool:
 
 
 def run_many(
-    clips: Iterable[Clip], parts: list[Part], max_seconds: float | None, workers: int
+    clips: Iterable[Clip], units: list[Unit], max_seconds: float | None, workers: int
 ) -> Generator[Clip, None, None]:
-    return pipeline.run_many(clips, parts, max_seconds, workers, shared_batches=SHARED[0])
+    return pipeline.run_many(clips, units, max_seconds, workers, shared_batches=SHARED[0])
 
 
-def part_of(
+def unit_of(
     batch_size: int = 4,
     run: Callable[[torch.Tensor], Rows] | None = None,
     seconds: float = 2.0,
-) -> Part:
+) -> Unit:
     """A network whose row is the sum of a segment: exact, whatever its batch is."""
 
     def sums(batch: torch.Tensor) -> Rows:
@@ -85,38 +86,45 @@ def part_of(
     samples = int(seconds * RATE)
     segment = replace(mfcc.SPECS[0].segment, samples=samples, hop_samples=samples)
     spec = replace(mfcc.SPECS[0], mel=mel, segment=segment)
-    return Part(spec, segment, run or sums, 1, torch.device("cpu"), batch_size, refuse_short=False)
+    return replace(
+        mirfeat.load_extractor("mfcc", device="cpu")._units[0],
+        spec=spec,
+        segment=segment,
+        run=run or sums,
+        row_size=1,
+        batch_size=batch_size,
+    )
 
 
-def clip_of(number: int, parts: list[Part], seconds: float = 2.0) -> Clip:
+def clip_of(number: int, units: list[Unit], seconds: float = 2.0) -> Clip:
     sound = Audio(music(seconds, RATE, seed=number), RATE, name=str(number))
-    return new_clip(str(number), sound, parts, keep_rows=True)
+    return new_clip(str(number), sound, units, keep_rows=True)
 
 
-def broken_clip(number: int, parts: list[Part]) -> Clip:
+def broken_clip(number: int, units: list[Unit]) -> Clip:
     nothing = np.full(RATE, np.nan, np.float32)
-    return new_clip(str(number), Audio(nothing, RATE, name=str(number)), parts, keep_rows=True)
+    return new_clip(str(number), Audio(nothing, RATE, name=str(number)), units, keep_rows=True)
 
 
-def run(parts: list[Part], workers: int, lengths: list[float] = LENGTHS) -> dict[str, np.ndarray]:
-    clips = (clip_of(number, parts, seconds) for number, seconds in enumerate(lengths))
-    done = list(run_many(clips, parts, None, workers))
+def run(units: list[Unit], workers: int, lengths: list[float] = LENGTHS) -> dict[str, np.ndarray]:
+    clips = (clip_of(number, units, seconds) for number, seconds in enumerate(lengths))
+    done = list(run_many(clips, units, None, workers))
     assert [clip.id for clip in done] == [str(number) for number in range(len(lengths))]
-    return {clip.id: vector_of(clip, (BOTH,) * len(parts)) for clip in done}
+    return {clip.id: vector_of(clip, (BOTH,) * len(units)) for clip in done}
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_rows_reach_their_clips_in_order_of_time(batch_size: int, workers: int) -> None:
-    parts = [part_of(batch_size), part_of(batch_size + 1, seconds=1.0)]
-    vectors = finishes(lambda: run(parts, workers))
+    units = [unit_of(batch_size), unit_of(batch_size + 1, seconds=1.0)]
+    vectors = finishes(lambda: run(units, workers))
     for number, seconds in enumerate(LENGTHS):
-        alone = run_one(clip_of(number, parts, seconds), parts, None)
+        alone = run_one(clip_of(number, units, seconds), units, None)
         np.testing.assert_array_equal(vectors[str(number)], vector_of(alone, (BOTH, BOTH)))
-        for rows, part in zip(alone.parts, parts, strict=True):
+        for rows, unit in zip(alone.rows, units, strict=True):
             starts = [segment.start for _, _, segment in rows.rows]
             assert starts == sorted(starts)
-            assert rows.count == len(starts) >= seconds * RATE // part.segment.samples
+            assert rows.count == len(starts) >= seconds * RATE // unit.segment.samples
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +137,13 @@ def test_features_do_not_depend_on_batches_workers_or_the_order_of_files(
     choi: mirfeat.Extractor, name: str
 ) -> None:
     extractor = choi if name == "choi2017" else mirfeat.load_extractor("mfcc")
-    part = extractor._parts()[0]
+    unit = extractor._units[0]
     sounds = [music(seconds, 12_000, seed=7) for seconds in (29.0, 3.0, 70.0, 29.0, 1.0, 45.0)]
 
     def features(batch_size: int, workers: int, order: list[int]) -> np.ndarray:
-        parts = [replace(part, batch_size=batch_size)]
-        clips = (new_clip(str(i), Audio(sounds[i], 12_000), parts, keep_rows=False) for i in order)
-        done = {clip.id: clip for clip in run_many(clips, parts, None, workers)}
+        units = [replace(unit, batch_size=batch_size)]
+        clips = (new_clip(str(i), Audio(sounds[i], 12_000), units, keep_rows=False) for i in order)
+        done = {clip.id: clip for clip in run_many(clips, units, None, workers)}
         return np.stack([vector_of(done[str(i)], (BOTH,)) for i in range(len(sounds))])
 
     order = list(range(len(sounds)))
@@ -149,7 +157,7 @@ def test_features_do_not_depend_on_batches_workers_or_the_order_of_files(
 def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    count, parts = 3 * MAX_AHEAD, [part_of()]
+    count, units = 3 * MAX_AHEAD, [unit_of()]
     pulled = taken = most = ended = 0
     everything_else_is_done = threading.Event()
 
@@ -158,7 +166,7 @@ def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
         for number in range(count):
             pulled += 1
             most = max(most, pulled - taken)
-            yield clip_of(number, parts)
+            yield clip_of(number, units)
 
     decode = pipeline.clip_segments
 
@@ -175,7 +183,7 @@ def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
 
     def consume() -> None:
         nonlocal taken
-        for clip in run_many(clips(), parts, None, workers=2):
+        for clip in run_many(clips(), units, None, workers=2):
             assert clip.id == str(taken)
             taken += 1
 
@@ -188,7 +196,7 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
 ) -> None:
     if not shared:
         pytest.skip("there is no queue")
-    parts = [part_of(batch_size=2)]
+    units = [unit_of(batch_size=2)]
     decoded = seen = most = 0
     decode, add = pipeline.clip_segments, pipeline.Batcher.add
 
@@ -211,8 +219,8 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
 
     monkeypatch.setattr(pipeline, "clip_segments", counted)
     monkeypatch.setattr(pipeline.Batcher, "add", slow_add)
-    clips = (clip_of(number, parts, 200.0) for number in range(3))
-    assert len(finishes(lambda: list(run_many(clips, parts, None, workers=1)))) == 3
+    clips = (clip_of(number, units, 200.0) for number in range(3))
+    assert len(finishes(lambda: list(run_many(clips, units, None, workers=1)))) == 3
     # Two batches in the queue, and one segment in the hands of the only decoder.
     assert most == 5
 
@@ -220,24 +228,24 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
 @pytest.mark.parametrize("last", ["good", "broken"])
 @pytest.mark.parametrize("batch_size", [2, 5, 1000])
 def test_what_is_left_in_the_last_batch_is_not_forgotten(last: str, batch_size: int) -> None:
-    parts = [part_of(batch_size)]
-    clips = [clip_of(0, parts), clip_of(1, parts, 5.0), clip_of(2, parts)]
-    clips.append(clip_of(3, parts) if last == "good" else broken_clip(3, parts))
-    done = finishes(lambda: list(run_many(clips, parts, None, workers=2)))
-    assert [clip.parts[0].count for clip in done[:3]] == [1, 3, 1]
+    units = [unit_of(batch_size)]
+    clips = [clip_of(0, units), clip_of(1, units, 5.0), clip_of(2, units)]
+    clips.append(clip_of(3, units) if last == "good" else broken_clip(3, units))
+    done = finishes(lambda: list(run_many(clips, units, None, workers=2)))
+    assert [clip.rows[0].count for clip in done[:3]] == [1, 3, 1]
     assert (done[3].error is None) == (last == "good")
 
 
 def test_failures_behind_a_clip_in_an_unfilled_batch_do_not_block_the_run() -> None:
     # The good clip waits for its batch to fill, and all places ahead of it are taken by failures.
-    parts = [part_of(batch_size=8)]
-    clips = [clip_of(0, parts), *(broken_clip(number, parts) for number in range(1, 200))]
-    done = finishes(lambda: list(run_many(clips, parts, None, workers=2)))
+    units = [unit_of(batch_size=8)]
+    clips = [clip_of(0, units), *(broken_clip(number, units) for number in range(1, 200))]
+    done = finishes(lambda: list(run_many(clips, units, None, workers=2)))
     assert [clip.error is None for clip in done] == [True] + [False] * 199
 
 
 def test_one_bad_clip_never_costs_another() -> None:
-    parts = [part_of(batch_size=3), part_of(batch_size=5, seconds=1.0)]
+    units = [unit_of(batch_size=3), unit_of(batch_size=5, seconds=1.0)]
     bad = {0, 3, 4, 11}
     # Good at first, then NaN: segments of it are in batches already when it fails.
     late = np.concatenate([music(25.0, RATE)[0], np.full(10, np.nan, np.float32)])
@@ -245,40 +253,40 @@ def test_one_bad_clip_never_costs_another() -> None:
     def clips() -> Iterator[Clip]:
         for number in range(12):
             if number in bad:
-                yield new_clip(str(number), Audio(late, RATE), parts, keep_rows=False)
+                yield new_clip(str(number), Audio(late, RATE), units, keep_rows=False)
             else:
-                yield clip_of(number, parts, LENGTHS[number])
+                yield clip_of(number, units, LENGTHS[number])
 
-    done = finishes(lambda: list(run_many(clips(), parts, None, workers=3)))
+    done = finishes(lambda: list(run_many(clips(), units, None, workers=3)))
     assert {number for number, clip in enumerate(done) if clip.error is not None} == bad
     for number in set(range(12)) - bad:
-        alone = run_one(clip_of(number, parts, LENGTHS[number]), parts, None)
+        alone = run_one(clip_of(number, units, LENGTHS[number]), units, None)
         np.testing.assert_array_equal(
             vector_of(done[number], (BOTH, BOTH)), vector_of(alone, (BOTH, BOTH))
         )
 
 
 def test_a_file_that_vanishes_while_it_waits_is_a_failure_of_its_own(tmp_path: Path) -> None:
-    parts = [part_of()]
+    units = [unit_of()]
     clips = [
-        clip_of(0, parts),
-        new_clip("gone", tmp_path / "gone.wav", parts, keep_rows=False),
-        clip_of(2, parts),
+        clip_of(0, units),
+        new_clip("gone", tmp_path / "gone.wav", units, keep_rows=False),
+        clip_of(2, units),
     ]
-    done = finishes(lambda: list(run_many(clips, parts, None, workers=1)))
+    done = finishes(lambda: list(run_many(clips, units, None, workers=1)))
     assert isinstance(done[1].error, AudioError)
     assert done[0].error is done[2].error is None
 
 
 def test_nothing_in_is_nothing_out() -> None:
-    assert finishes(lambda: list(run_many([], [part_of()], None, workers=2))) == []
+    assert finishes(lambda: list(run_many([], [unit_of()], None, workers=2))) == []
 
 
 def test_closing_the_generator_ends_its_threads() -> None:
     # Batches of one: decoders are blocked at a full queue when the run is given up.
-    parts = [part_of(batch_size=1)]
-    clips = (clip_of(number, parts, 60.0) for number in range(50))
-    running = run_many(clips, parts, None, workers=3)
+    units = [unit_of(batch_size=1)]
+    clips = (clip_of(number, units, 60.0) for number in range(50))
+    running = run_many(clips, units, None, workers=3)
     assert next(running).id == "0"
     assert decoders()
     finishes(running.close)
@@ -293,10 +301,10 @@ def raising(error: BaseException) -> Callable[..., Rows]:
 
 
 def test_a_bug_in_the_network_ends_the_run_and_its_threads() -> None:
-    parts = [part_of(run=raising(RuntimeError("a bug")))]
-    clips = (clip_of(number, parts, 20.0) for number in range(50))
+    units = [unit_of(run=raising(RuntimeError("a bug")))]
+    clips = (clip_of(number, units, 20.0) for number in range(50))
     with pytest.raises(RuntimeError, match="a bug"):
-        finishes(lambda: list(run_many(clips, parts, None, workers=3)))
+        finishes(lambda: list(run_many(clips, units, None, workers=3)))
     assert not decoders()
 
 
@@ -312,28 +320,28 @@ def test_a_bug_in_a_decoder_ends_the_run_and_its_threads(
         yield from decode(clip, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "clip_segments", sometimes)
-    parts = [part_of()]
-    clips = (clip_of(number, parts) for number in range(50))
+    units = [unit_of()]
+    clips = (clip_of(number, units) for number in range(50))
     with pytest.raises(type(error), match="a bug"):
-        finishes(lambda: list(run_many(clips, parts, None, workers=3)))
+        finishes(lambda: list(run_many(clips, units, None, workers=3)))
     assert not decoders()
 
 
 def test_a_bug_in_the_source_of_clips_ends_the_run_and_its_threads() -> None:
-    parts = [part_of()]
+    units = [unit_of()]
 
     def clips() -> Iterator[Clip]:
-        yield clip_of(0, parts)
+        yield clip_of(0, units)
         raise KeyError("a bug")
 
     with pytest.raises(KeyError, match="a bug"):
-        finishes(lambda: list(run_many(clips(), parts, None, workers=3)))
+        finishes(lambda: list(run_many(clips(), units, None, workers=3)))
     assert not decoders()
 
 
 def limited_memory(most: int, sizes: list[int]) -> Callable[[torch.Tensor], Rows]:
     """A network on a device with memory for ``most`` segments."""
-    enough = part_of().run
+    enough = unit_of().run
 
     def run(batch: torch.Tensor) -> Rows:
         sizes.append(len(batch))
@@ -350,9 +358,9 @@ def test_out_of_memory_makes_batches_smaller_for_good_and_says_so(
     if not shared:
         pytest.skip("only a GPU runs out of memory so that one can go on")
     sizes: list[int] = []
-    parts = [part_of(batch_size=9, run=limited_memory(3, sizes))]
-    vectors = finishes(lambda: run(parts, 1, [18.0, 20.0]))
-    for id, vector in run([part_of()], 1, [18.0, 20.0]).items():
+    units = [unit_of(batch_size=9, run=limited_memory(3, sizes))]
+    vectors = finishes(lambda: run(units, 1, [18.0, 20.0]))
+    for id, vector in run([unit_of()], 1, [18.0, 20.0]).items():
         np.testing.assert_array_equal(vectors[id], vector)
     assert sizes == [9, 5, 3, 3, 3, 3, 3, 3, 1]
     assert [message.partition(": ")[2] for message in caplog.messages] == [
@@ -362,9 +370,9 @@ def test_out_of_memory_makes_batches_smaller_for_good_and_says_so(
 
 
 def test_out_of_memory_with_a_single_segment_is_the_end() -> None:
-    parts = [part_of(batch_size=4, run=limited_memory(0, []))]
+    units = [unit_of(batch_size=4, run=limited_memory(0, []))]
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        finishes(lambda: run(parts, workers=2))
+        finishes(lambda: run(units, workers=2))
     assert not decoders()
 
 
@@ -384,8 +392,8 @@ def test_threads_of_the_program_are_as_many_as_before() -> None:
         inside.append(torch.get_num_threads())
         return batch.mean(2), batch.var(2)
 
-    parts = [part_of(run=note)]
-    finishes(lambda: list(run_many([clip_of(0, parts)], parts, None, workers=2)))
+    units = [unit_of(run=note)]
+    finishes(lambda: list(run_many([clip_of(0, units)], units, None, workers=2)))
     started: list[int] = []
     thread = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
     thread.start()

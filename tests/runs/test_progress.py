@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from mirfeat.runs.progress import Profile, Progress
+from mirfeat.pipeline.profile import Profile
+from mirfeat.runs.progress import Progress
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:

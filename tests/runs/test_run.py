@@ -31,7 +31,8 @@ from mirfeat.results import Result
 from mirfeat.runs import progress
 from mirfeat.runs import run as runs
 from mirfeat.store.formats import FORMATS, Format
-from mirfeat.store.reading import StoreInfo, load_features
+from mirfeat.store.reading import load_features
+from mirfeat.store.record import StoreInfo
 from mirfeat.store.writer import StoreWriter
 from tests.support.sounds import music, write_wav
 

@@ -15,15 +15,8 @@ from mirfeat.csvfiles import write_csv
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.results import Failure
 from mirfeat.store.formats import FORMATS, Format
-from mirfeat.store.reading import (
-    FAILURE_COLUMNS,
-    StoreInfo,
-    check_format,
-    data_files,
-    is_store,
-    load_features,
-    read_failures,
-)
+from mirfeat.store.reading import data_files, load_features
+from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, check_format, is_store, read_failures
 from tests.support.stores import NAMES, PROVENANCE, info, row, write_embeddings
 
 

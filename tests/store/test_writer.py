@@ -16,7 +16,8 @@ from mirfeat.results import Failure
 from mirfeat.store import formats as shards
 from mirfeat.store import writer as writing
 from mirfeat.store.formats import FORMATS, Format, Row
-from mirfeat.store.reading import StoreInfo, load_features, read_failures
+from mirfeat.store.reading import load_features
+from mirfeat.store.record import StoreInfo, read_failures
 from mirfeat.store.writer import StoreWriter
 from tests.conftest import REPOSITORY
 from tests.support.stores import NAMES, PROVENANCE, info, row

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mirfeat import load_embeddings, load_extractor, load_features
-from mirfeat.store.reading import StoreInfo
+from mirfeat.store.record import StoreInfo
 
 STORES = Path(__file__).parents[1] / "data" / "stores"
 FOLDERS = sorted(path.name for path in STORES.iterdir() if path.is_dir())

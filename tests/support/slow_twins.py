@@ -5,7 +5,8 @@ import numpy as np
 from scipy.signal import correlate2d
 
 from mirfeat.networks.choi2017_network import NORM_EPSILON, POOLS
-from mirfeat.networks.spec import DecibelScale, MelSpec
+from mirfeat.networks.frontend import MelSpec
+from mirfeat.networks.scaling import DecibelScale
 
 
 def mel_spectrogram(audio: np.ndarray, spec: MelSpec) -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mirfeat.csvfiles import write_csv
-from mirfeat.networks.spec import Provenance
+from mirfeat.provenance import Provenance
 from mirfeat.store.formats import Format, Row
-from mirfeat.store.reading import FAILURE_COLUMNS, StoreInfo
+from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo
 
 NAMES = ("x.a.0.mean", "x.a.1.mean", "x.a.0.std")
 PROVENANCE = Provenance(

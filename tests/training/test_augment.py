@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mirfeat.networks.frontend import Frontend
-from mirfeat.networks.spec import DecibelScale, LogScale, MelSpec
+from mirfeat.networks.frontend import Frontend, MelSpec
+from mirfeat.networks.scaling import DecibelScale, LogScale
 from mirfeat.training.augment import Augmenter, Mixed
 from mirfeat.training.config import Augmentation
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mirfeat.networks.spec import DecibelScale, MelSpec
+from mirfeat.networks.frontend import MelSpec
+from mirfeat.networks.scaling import DecibelScale
 from mirfeat.training.config import Augmentation
 from mirfeat.training.crops import (
     Batch,

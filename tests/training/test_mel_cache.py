@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mirfeat.audio.decode import open_file
-from mirfeat.networks.frontend import Frontend, Standardise
+from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.registry import get_spec
-from mirfeat.networks.spec import DecibelScale, LogScale, MelSpec
+from mirfeat.networks.scaling import DecibelScale, LogScale
 from mirfeat.training import mel_cache
 from mirfeat.training.mel_cache import MelCache, Track, build, folder_of
 from tests.support.sounds import decode, music, write_wav

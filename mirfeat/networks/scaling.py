@@ -1,0 +1,132 @@
+"""From mel spectrograms to levels: decibels, logarithm, and whatever else a network was made for.
+
+A scaling is a record that a :class:`~mirfeat.networks.frontend.MelSpec` holds. It makes its own
+module and knows what its levels become when the sound gets louder, so front ends and augmentation
+ask it and need no list of scalings.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Decibel = TypeVar("Decibel", float, Tensor)
+
+
+class Scaling(Protocol):
+    """What the scaling of a mel spectrogram must offer; a frozen record, compared by value."""
+
+    def module(self) -> Levels:
+        """The module that does it."""
+        ...
+
+    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
+        """What is added to a level when the sound gets louder by so many dB.
+
+        ``power`` is that of the spectrogram: 1 for magnitudes, 2 for their squares.
+        """
+        ...
+
+
+class Levels(nn.Module, ABC):
+    """Mel spectrogram to levels in two steps, because training keeps the first of whole tracks.
+
+    Shape: [B, C, F, T] -> the same.
+    """
+
+    @abstractmethod
+    def level(self, mel: Tensor) -> Tensor:
+        """What each point of the image becomes, whatever else is in its segment."""
+
+    def finish(self, level: Tensor) -> Tensor:
+        """What depends on the segment or on the checkpoint; nothing unless overridden."""
+        return level
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Levels of a mel spectrogram."""
+        return self.finish(self.level(mel))
+
+
+@dataclass(frozen=True)
+class DecibelScale:
+    """Level in dB, ``10·log10(max(x, amin)) - reference``, cut at ``floor_db`` below the top.
+
+    ``reference``: ``"checkpoint"`` subtracts a constant stored with the weights and cuts below it;
+    ``"maximum"`` subtracts the segment's own maximum; ``"unity"`` subtracts nothing and cuts
+    below the segment's maximum (librosa's ``power_to_db`` with ``top_db``). The maximum is taken
+    over all channels of a segment together.
+    """
+
+    reference: Literal["checkpoint", "maximum", "unity"]
+    amin: float = 1e-10
+    floor_db: float = 80.0
+
+    def module(self) -> Decibels:
+        """Decibels by this record."""
+        return Decibels(self)
+
+    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
+        """As many dB; half as many of magnitudes, whose ``10·log10`` this is."""
+        return decibels if power == 2 else decibels / 2.0
+
+
+@dataclass(frozen=True)
+class LogScale:
+    """Natural logarithm of ``max(x, floor)``."""
+
+    floor: float = 1e-5
+
+    def module(self) -> NaturalLog:
+        """Logarithm by this record."""
+        return NaturalLog(self)
+
+    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
+        """``ln 10 / 20`` for each dB of magnitudes, ``ln 10 / 10`` of powers."""
+        return decibels * (math.log(10.0) / (20.0 if power == 1 else 10.0))
+
+
+class Decibels(Levels):
+    """Level in dB as :class:`DecibelScale` says.
+
+    The buffer ``reference`` (dB) is part of the checkpoint when the scale asks for a constant one.
+    """
+
+    reference: Tensor
+
+    def __init__(self, scale: DecibelScale) -> None:
+        """Scale with a reference of 0 dB until a checkpoint brings its own."""
+        super().__init__()
+        self.scale = scale
+        constant = scale.reference == "checkpoint"
+        self.register_buffer("reference", torch.zeros(()), persistent=constant)
+
+    def level(self, mel: Tensor) -> Tensor:
+        """Decibels of mel power, without reference and floor."""
+        return mel.clamp(min=self.scale.amin).log10_().mul_(10.0)
+
+    def finish(self, level: Tensor) -> Tensor:
+        """Level less the reference, cut at the floor of its segment."""
+        if self.scale.reference == "checkpoint":
+            return (level - self.reference).clamp_(min=-self.scale.floor_db)
+        top = level.amax((1, 2, 3), keepdim=True)
+        if self.scale.reference == "maximum":
+            return (level - top).clamp_(min=-self.scale.floor_db)
+        return torch.maximum(level, top - self.scale.floor_db)
+
+
+class NaturalLog(Levels):
+    """Natural logarithm of at least ``floor``. Shape: any -> the same."""
+
+    def __init__(self, scale: LogScale) -> None:
+        """Logarithm that never sees less than ``scale.floor``."""
+        super().__init__()
+        self.floor = scale.floor
+
+    def level(self, mel: Tensor) -> Tensor:
+        """Natural logarithm of mel magnitude or power."""
+        return mel.clamp(min=self.floor).log_()
