@@ -39,7 +39,7 @@ class Option:
         except OptionError:
             raise
         except (ValueError, TypeError) as error:
-            raise OptionError(f"{self.name}={value!r}: {error}. ({self.help})") from error
+            raise OptionError(f"{self.name}={value}: {error} ({self.help}).") from error
 
 
 def defaults(options: Iterable[Option]) -> dict[str, Any]:

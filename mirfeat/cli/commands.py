@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import logging
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from mirfeat.cli.output import (
+    ALL_FAILED,
+    CHECKPOINT,
+    INTERNAL,
+    INTERRUPTED,
+    SOME_FAILED,
+    USAGE,
+    print_json,
+)
 from mirfeat.cli.parser import get_parser
 from mirfeat.errors import (
     AudioError,
@@ -28,10 +35,6 @@ from mirfeat.errors import (
     MissingPackageError,
     OptionError,
 )
-
-SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
-# More failures than a screen holds are read in failures.csv.
-_SHOWN_FAILURES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +99,7 @@ def _list(arguments: argparse.Namespace) -> int:
         raise OptionError(f"no extractor matches {arguments.pattern!r}. All names: mirfeat list")
     width = max(len(record["name"]) for record in records)
     if arguments.json:
-        _print_json(records)
+        print_json(records)
     else:
         print("\n".join(as_line(record, width) for record in records))
     return 0
@@ -114,68 +117,16 @@ def _info(arguments: argparse.Namespace) -> int:
         with load_extractor(spec.name, checkpoint=arguments.checkpoint) as extractor:
             record |= describe_loaded(extractor)
     if arguments.json:
-        _print_json(record)
+        print_json(record)
     else:
         print(as_text(record))
     return 0
 
 
 def _extract(arguments: argparse.Namespace) -> int:
-    from mirfeat.cli.extract import run
-    from mirfeat.store.jobarray import Shard
-    from mirfeat.store.record import read_failures
+    from mirfeat.cli.extract import extract
 
-    output = arguments.output
-    if arguments.shard is not None:
-        output = Shard.parse(arguments.shard).folder(output)
-    try:
-        report = run(arguments)
-    except KeyboardInterrupt:
-        print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
-        raise
-    except ExtractionError:
-        if arguments.json:
-            failures = [vars(item) for item in read_failures(output)]
-            _print_json({"done": 0, "failed": len(failures), "failures": failures})
-        raise
-    if arguments.json:
-        _print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
-    else:
-        _summarise(report, output, arguments.quiet)
-        if arguments.profile:
-            _show_profile(report)
-    return SOME_FAILED if report.failed else 0
-
-
-def _summarise(report: Any, folder: Path, quiet: bool) -> None:
-    from mirfeat.runs.progress import duration
-
-    for failure in report.failures[:_SHOWN_FAILURES]:
-        known = failure.id in failure.error
-        print(f"failed: {'' if known else f'{failure.id}: '}{failure.error}", file=sys.stderr)
-    if (more := report.failed - _SHOWN_FAILURES) > 0:
-        print(f"failed: and {more} more", file=sys.stderr)
-    if quiet:
-        return
-    for note, times in report.notes.items():
-        print(f"note: {note} ({times} of {report.done})", file=sys.stderr)
-    parts = [f"{report.done} done"]
-    if report.skipped:
-        parts.append(f"{report.skipped} there already")
-    if report.failed:
-        parts.append(f"{report.failed} failed ({folder / 'failures.csv'})")
-    if report.done:
-        audio, wall = report.audio_seconds, report.wall_seconds
-        parts.append(f"{duration(audio)} of audio in {duration(wall)}")
-    print(", ".join(parts), file=sys.stderr)
-    print(folder)
-
-
-def _show_profile(report: Any) -> None:
-    """Seconds that a run spent on what, and their share of its wall time."""
-    for what, seconds in report.profile.items():
-        share = seconds / max(report.wall_seconds, 1e-9)
-        print(f"{what:8} {seconds:8.1f} s {share:6.0%}", file=sys.stderr)
+    return extract(arguments)
 
 
 def _tags(arguments: argparse.Namespace) -> int:
@@ -194,7 +145,7 @@ def _tags(arguments: argparse.Namespace) -> int:
                 for name, probability in tags:
                     print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
     if arguments.json:
-        _print_json(records)
+        print_json(records)
     if failed:
         return ALL_FAILED if failed == len(arguments.files) else SOME_FAILED
     return 0
@@ -220,7 +171,7 @@ def _download(arguments: argparse.Namespace) -> int:
             if not arguments.json:
                 print(f"{name} {checkpoint}: ready in {hub.cache_folder()}")
     if arguments.json:
-        _print_json(ready)
+        print_json(ready)
     return 0
 
 
@@ -230,7 +181,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     evaluation = run(arguments)
     if arguments.json:
-        _print_json(evaluation.to_dict())
+        print_json(evaluation.to_dict())
     else:
         print(as_text(evaluation))
     return 0
@@ -248,7 +199,7 @@ def _datasets(arguments: argparse.Namespace) -> int:
 
     if not (arguments.folder or arguments.output):
         records, page = text.describe(arguments.name)
-        _print_json(records) if arguments.json else print(page)
+        print_json(records) if arguments.json else print(page)
         return 0
     if not (arguments.folder and arguments.output):
         raise OptionError("datasets: to write labels say NAME FOLDER -o FILE.csv.")
@@ -267,7 +218,7 @@ def _training(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         for note in outcome.notes:
             print(note, file=sys.stderr)
-    _print_json(outcome.record) if arguments.json else print(outcome.text)
+    print_json(outcome.record) if arguments.json else print(outcome.text)
     return SOME_FAILED if outcome.failed else 0
 
 
@@ -277,7 +228,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     result = calibrate(arguments.music, arguments.checkpoint, arguments.segments, arguments.seed)
     result.write(arguments.output)
     if arguments.json:
-        _print_json(result.record)
+        print_json(result.record)
         return 0
     used = sum(result.record["provenance"]["segments"].values())
     reference = result.record["db_reference"]
@@ -285,10 +236,6 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         print(f"{used} segments, dB reference {reference:.2f}", file=sys.stderr)
     print(arguments.output)
     return 0
-
-
-def _print_json(record: Any) -> None:
-    print(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _set_up_messages(verbose: bool, quiet: bool) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from mirfeat.audio.collection import survey
 from mirfeat.audio.remote import Location
-from mirfeat.errors import OptionError
+from mirfeat.cli.output import SOME_FAILED, print_json
+from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.options import COMMON
 from mirfeat.results import RunReport
+from mirfeat.runs.progress import duration
 from mirfeat.store.jobarray import Shard
-from mirfeat.store.record import check_format, is_store
+from mirfeat.store.record import check_format, is_store, read_failures
 
 _NOT_ON_RAY = {
     "embed": "all rows of a clip are computed by a run without it",
     "shard": "Ray deals out the files itself",
     "workers": "decoding threads follow from --cpus-per-actor",
 }
+# More failures than a screen holds are read in failures.csv.
+_SHOWN_FAILURES = 20
 # Options of single extractors that have a flag of their own.
 _OWN_FLAGS = ("layers", "sources", "batch_norm")
 
@@ -43,6 +49,30 @@ def loading_options(arguments: argparse.Namespace) -> dict[str, Any]:
             raise OptionError(f"--option {text}: {name} is given twice.")
         options[name] = value
     return options
+
+
+def extract(arguments: argparse.Namespace) -> int:
+    """Extract what the command line says, and tell what became of it; the exit code."""
+    output = arguments.output
+    if arguments.shard is not None:
+        output = Shard.parse(arguments.shard).folder(output)
+    try:
+        report = run(arguments)
+    except KeyboardInterrupt:
+        print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
+        raise
+    except ExtractionError:
+        if arguments.json:
+            failures = [vars(item) for item in read_failures(output)]
+            print_json({"done": 0, "failed": len(failures), "failures": failures})
+        raise
+    if arguments.json:
+        print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
+    else:
+        _summarise(report, output, arguments.quiet)
+        if arguments.profile:
+            _show_profile(report)
+    return SOME_FAILED if report.failed else 0
 
 
 def run(arguments: argparse.Namespace) -> RunReport:
@@ -111,3 +141,32 @@ def _actors(text: str | None) -> Any:
         raise OptionError(f"--actors {text}: write N, LEAST:MOST or LEAST:, for example 2:50.")
     least = int(match[1])
     return (least, int(match[3]) if match[3] else None) if match[2] else least
+
+
+def _summarise(report: Any, folder: Path, quiet: bool) -> None:
+    for failure in report.failures[:_SHOWN_FAILURES]:
+        known = failure.id in failure.error
+        print(f"failed: {'' if known else f'{failure.id}: '}{failure.error}", file=sys.stderr)
+    if (more := report.failed - _SHOWN_FAILURES) > 0:
+        print(f"failed: and {more} more", file=sys.stderr)
+    if quiet:
+        return
+    for note, times in report.notes.items():
+        print(f"note: {note} ({times} of {report.done})", file=sys.stderr)
+    parts = [f"{report.done} done"]
+    if report.skipped:
+        parts.append(f"{report.skipped} there already")
+    if report.failed:
+        parts.append(f"{report.failed} failed ({folder / 'failures.csv'})")
+    if report.done:
+        audio, wall = report.audio_seconds, report.wall_seconds
+        parts.append(f"{duration(audio)} of audio in {duration(wall)}")
+    print(", ".join(parts), file=sys.stderr)
+    print(folder)
+
+
+def _show_profile(report: Any) -> None:
+    """Seconds that a run spent on what, and their share of its wall time."""
+    for what, seconds in report.profile.items():
+        share = seconds / max(report.wall_seconds, 1e-9)
+        print(f"{what:8} {seconds:8.1f} s {share:6.0%}", file=sys.stderr)

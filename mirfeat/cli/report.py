@@ -27,6 +27,7 @@ from mirfeat.evaluation.pages.drawing import Drawing, need_matplotlib
 from mirfeat.evaluation.pages.page import Section, write_page
 from mirfeat.evaluation.protocols import PROTOCOLS, run
 from mirfeat.evaluation.records import Evaluation, Table, join
+from mirfeat.options import COMMON
 from mirfeat.store.record import StoreInfo, is_store
 
 ALL = ("svm-grid", "layer-sweep", "mlp", "few-shot", "similarity", "map")
@@ -77,6 +78,9 @@ def parse_extractor(text: str) -> tuple[str, dict[str, Any]]:
         options: dict[str, Any] = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
         raise OptionError(f"{text!r}: options are OPTION=VALUE, joined by '&'.") from error
+    for option in COMMON:
+        if option.name in options:
+            options[option.name] = option.take(options[option.name])
     return name, options
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import mirfeat
+from mirfeat.checkpoints import info as describing
 from mirfeat.checkpoints.info import describe, describe_loaded
-from mirfeat.cli import describe as describing
 from mirfeat.cli.describe import as_line, as_text
 from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import Weights

@@ -1,0 +1,50 @@
+"""Options of ``mirfeat manifest``, ``cache``, ``targets`` and ``train``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mirfeat.cli.argument_types import positive, whole
+
+
+def add_training(add: Callable[..., Any]) -> None:
+    """Commands that train; ``add`` makes one."""
+    command = add("manifest", "A table of tracks from the tags of audio files.")
+    command.add_argument("music", nargs="+", help="folders or files")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="CSV")
+    command.add_argument("--bpm", action="store_true", help="estimate it where no tag gives it")
+    command.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2")
+    command = add("cache", "Mel spectrograms of a training run, computed once.")
+    _add_run(command)
+    command.add_argument("--part", metavar="I/N", help="only every N-th track, from the I-th")
+    _add_run(add("targets", "What the sources of a training run will be taught."))
+    command = add("train", "Train a network; a stopped run goes on.", _TRAIN_EXAMPLES)
+    _add_run(command)
+    command.add_argument("--overwrite", action="store_true", help="begin anew")
+    command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    command.add_argument("--devices", type=positive, default=1, metavar="N", help="default: 1")
+    command.add_argument("--nodes", type=positive, default=1, metavar="N", help="default: 1")
+    command.add_argument("--precision", default="32-true", help="e.g. bf16-mixed; default: 32-true")
+    command.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
+
+
+_TRAIN_EXAMPLES = """\
+examples:
+  mirfeat manifest music/ -o tracks.csv --bpm
+  mirfeat train run.toml
+  mirfeat train run.toml --devices 8 --nodes 4 --precision bf16-mixed --workers 8
+
+The least that run.toml says:
+  extractor = "kim2019-ms-cr-2"
+  manifest = "tracks.csv"
+  output = "run"
+"""
+
+
+def _add_run(command: Any) -> None:
+    command.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    command.add_argument(
+        "--workers", type=whole, default=0, metavar="N", help="reading ahead; default: 0"
+    )
