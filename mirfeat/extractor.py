@@ -30,7 +30,7 @@ from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
 from mirfeat.results import Embedding, FeatureTable, Result, RunReport
 from mirfeat.runs.filling import Destination
-from mirfeat.runs.run import Item, OnError, Run
+from mirfeat.runs.run import ExtractionRun, Item, OnError
 from mirfeat.store.formats import Format
 
 
@@ -217,7 +217,7 @@ class Extractor:
     ) -> str:
         """Save into ``org/repo`` on the Hub, made if need be; the address of the commit."""
         unit = self._only("checkpoint")
-        where = sharing.Destination(repo, private, token, revision, commit_message)
+        where = sharing.HubRepository(repo, private, token, revision, commit_message)
         return sharing.push(unit, where, metrics)
 
     def close(self) -> None:
@@ -253,10 +253,10 @@ class Extractor:
         on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
-    ) -> Run:
+    ) -> ExtractionRun:
         """A run over many clips, for those who drive it themselves."""
         self._open()
-        return Run(self._units, self.name, self.max_seconds, on_error, workers, progress)
+        return ExtractionRun(self._units, self.name, self.max_seconds, on_error, workers, progress)
 
     def _open(self) -> tuple[Unit, ...]:
         if not self._units:

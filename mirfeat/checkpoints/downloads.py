@@ -33,7 +33,7 @@ _CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Remote:
+class PublishedFile:
     """A published file: its address, its size, its hash and its place in the cache folder.
 
     ``name`` is the checkpoint that a message speaks of.
@@ -69,7 +69,7 @@ def packaged(extractor: str) -> Path | None:
 def fetch(checkpoint: Checkpoint) -> Path:
     """Verified local copy of published weights; as :func:`fetch_file`."""
     return fetch_file(
-        Remote(
+        PublishedFile(
             checkpoint.name,
             checkpoint.location,
             checkpoint.filename,
@@ -79,7 +79,7 @@ def fetch(checkpoint: Checkpoint) -> Path:
     )
 
 
-def fetch_file(remote: Remote) -> Path:
+def fetch_file(remote: PublishedFile) -> Path:
     """Verified local copy of a published file, downloaded unless it is in the cache folder.
 
     Raises:
@@ -138,7 +138,7 @@ def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
     raise CheckpointUnavailableError(f"{address}: no answer of use: {problem}.")
 
 
-def by_hand(remote: Remote) -> str:
+def by_hand(remote: PublishedFile) -> str:
     """What to do without a network."""
     return (
         f"Fetch {remote.location} elsewhere and put it into {cache_folder()} as "
@@ -146,7 +146,7 @@ def by_hand(remote: Remote) -> str:
     )
 
 
-def _store(remote: Remote, target: Path) -> None:
+def _store(remote: PublishedFile, target: Path) -> None:
     if offline():
         raise CheckpointUnavailableError(
             f"checkpoint {remote.name!r} is not cached and HF_HUB_OFFLINE is set. "
@@ -163,7 +163,7 @@ def _store(remote: Remote, target: Path) -> None:
         )
 
 
-def _check(path: Path, remote: Remote, where: str, advice: str) -> None:
+def _check(path: Path, remote: PublishedFile, where: str, advice: str) -> None:
     if (found := hash_of(path, remote.algorithm)) != remote.digest:
         raise ChecksumError(
             f"{where}{remote.algorithm} is {found}, expected {remote.digest} "
@@ -179,7 +179,7 @@ class _BrokenOffError(Exception):
         self.final = final
 
 
-def _download(remote: Remote, temporary: Path) -> None:
+def _download(remote: PublishedFile, temporary: Path) -> None:
     """Write the file, going on where the last try broke off."""
     with temporary.open("wb") as file:
         for attempt in range(TRIES):
@@ -208,7 +208,7 @@ def _pause(attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2.0 ** (attempt - 1))
 
 
-def _chunks(remote: Remote, have: int) -> Iterator[tuple[int, bytes]]:
+def _chunks(remote: PublishedFile, have: int) -> Iterator[tuple[int, bytes]]:
     """What comes after the first ``have`` bytes, in pieces, each with its place in the file."""
     with _answer(remote.location, {"Range": f"bytes={have}-"} if have else {}) as response:
         # 200 instead of 206: the server sends everything again.
@@ -236,7 +236,7 @@ def _answer(address: str, headers: dict[str, str]) -> Iterator[http.client.HTTPR
         raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from error
 
 
-def _other_size(remote: Remote, found: int | str) -> ChecksumError:
+def _other_size(remote: PublishedFile, found: int | str) -> ChecksumError:
     return ChecksumError(
         f"{remote.location}: the server has {found} bytes, expected {remote.size_bytes}. "
         "Nothing was kept; the file may have changed at its source, or a proxy answered for it."

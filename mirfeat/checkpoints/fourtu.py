@@ -74,7 +74,7 @@ class File:
                 f"which is not enough to fetch it safely. {_BY_HAND}"
             )
         return hub.fetch_file(
-            hub.Remote(
+            hub.PublishedFile(
                 checkpoint, self.address, f"{FOLDER}/{self.name}", self.size_bytes, self.md5, "md5"
             )
         )

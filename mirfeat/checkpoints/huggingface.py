@@ -154,7 +154,7 @@ def _cache() -> str:
 
 
 @dataclass(frozen=True)
-class Destination:
+class HubRepository:
     """Where to push; None is the Hub's own default. ``revision`` is a branch or a pull request."""
 
     repo: str
@@ -164,7 +164,7 @@ class Destination:
     message: str | None = None
 
 
-def create(to: Destination) -> Destination:
+def create(to: HubRepository) -> HubRepository:
     """Make the repository, and its branch, unless they exist; the same with its full name.
 
     Raises:
@@ -185,7 +185,7 @@ def create(to: Destination) -> Destination:
     return replace(to, repo=full_name)
 
 
-def upload(folder: Path, to: Destination, message: str) -> str:
+def upload(folder: Path, to: HubRepository, message: str) -> str:
     """Put the files of ``folder`` into the repository in one commit; the commit's address.
 
     Raises:

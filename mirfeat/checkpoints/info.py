@@ -30,6 +30,7 @@ def describe(spec: ExtractorSpec) -> dict[str, Any]:
         "dimension": 2 * sum(blocks.values()),
         "paper_dimension": len(spec.paper_statistics) * sum(spec.blocks.values()),
         "options": defaults(spec.options),
+        "option_help": {option.name: option.help for option in spec.options},
         "paper": spec.paper.citation,
         "url": spec.paper.url,
         "checkpoints": list(_checkpoints(spec, record)),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.checkpoints import huggingface
-from mirfeat.checkpoints.huggingface import Destination
+from mirfeat.checkpoints.huggingface import HubRepository
 from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import CheckpointError, CheckpointMismatchError, OptionError
 from mirfeat.files import replacing
@@ -25,7 +25,7 @@ from mirfeat.networks.checkpoint import Weights
 from mirfeat.pipeline.unit import Unit
 from mirfeat.version import __version__
 
-__all__ = ["Destination", "Metrics", "push", "save"]
+__all__ = ["HubRepository", "Metrics", "push", "save"]
 
 logger = logging.getLogger("mirfeat")
 
@@ -74,7 +74,7 @@ def save(unit: Unit, folder: Path, metrics: Metrics | None = None) -> Path:
     return _save(unit, weights, folder, metrics)
 
 
-def push(unit: Unit, to: Destination, metrics: Metrics | None = None) -> str:
+def push(unit: Unit, to: HubRepository, metrics: Metrics | None = None) -> str:
     """Save into a repository on the Hub, made if need be, in one commit; the commit's address.
 
     Raises:

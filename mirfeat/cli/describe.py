@@ -44,6 +44,11 @@ def as_text(record: Mapping[str, Any]) -> str:
         lines += _entry("row", f"{sum(record['blocks'].values())} numbers a segment: {row}")
     lines += [
         *_entry("options", options or "none of its own"),
+        *(
+            line
+            for name, text in record["option_help"].items()
+            for line in _entry("", f"{name}: {text}")
+        ),
         *_entry("version", f"{record['version']}, which goes up whenever a number changes"),
         *_entry("paper", record["paper"]),
         *_entry("", record["url"]),

@@ -20,7 +20,7 @@ from mirfeat.errors import ClusterError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.provenance import Provenance
 from mirfeat.results import Result
-from mirfeat.runs.filling import Task
+from mirfeat.runs.filling import PendingFile
 
 Actors: TypeAlias = int | tuple[int, int | None] | None
 DEFAULT_BATCH_FILES = 32
@@ -76,7 +76,7 @@ class Job:
     provenance: Provenance
 
 
-def as_row(task: Task) -> dict[str, Any]:
+def as_row(task: PendingFile) -> dict[str, Any]:
     """A task as a row of a dataset; names of files need not be text, so they go as bytes."""
     path = os.fspath(task.path)
     if not isinstance(task.path, Remote):

@@ -34,7 +34,7 @@ from mirfeat.distributed.actors import (
 from mirfeat.errors import ClusterError, MissingPackageError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.results import RunReport
-from mirfeat.runs.filling import Destination, Extracted, Task
+from mirfeat.runs.filling import Destination, Extracted, PendingFile
 from mirfeat.runs.run import Elsewhere
 from mirfeat.store.formats import Format
 
@@ -118,7 +118,7 @@ def extract_dataset(
 
 
 def _computed(
-    job: Job, pool: Pool, address: str | None, tasks: Sequence[Task]
+    job: Job, pool: Pool, address: str | None, tasks: Sequence[PendingFile]
 ) -> Generator[Extracted, None, None]:
     """What became of each task, as they come."""
     waiting = {task.id for task in tasks}
@@ -143,7 +143,7 @@ def _computed(
 
 
 def _batches(
-    ray: Any, job: Job, pool: Pool, tasks: Sequence[Task]
+    ray: Any, job: Job, pool: Pool, tasks: Sequence[PendingFile]
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """What actors give back, batch by batch, in any order; close it to end them."""
     pool = replace(pool, cpus_per_actor=pool.cpus_per_actor or _usual_cpus(ray.nodes()))
@@ -182,7 +182,7 @@ def _batches(
         ) from error
 
 
-def _tables(tasks: Sequence[Task], batch_files: int) -> list[Any]:
+def _tables(tasks: Sequence[PendingFile], batch_files: int) -> list[Any]:
     """Tasks as Ray takes them, a table for each batch; smaller tables Ray would join."""
     import pyarrow as pa  # Ray Data itself needs it
 

@@ -23,7 +23,7 @@ from mirfeat.errors import ExtractionError, MirfeatError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.pipeline.threads import default_workers
 from mirfeat.results import RunReport
-from mirfeat.runs.filling import Destination, Extracted, Task
+from mirfeat.runs.filling import Destination, Extracted, PendingFile
 from mirfeat.runs.progress import Progress
 from mirfeat.runs.run import Elsewhere, OnError
 
@@ -114,7 +114,7 @@ def _jobs(
     ]
 
 
-def _extracted(jobs: list[_Job], tasks: list[Task]) -> Generator[Extracted, None, None]:
+def _extracted(jobs: list[_Job], tasks: list[PendingFile]) -> Generator[Extracted, None, None]:
     """What became of each task, as they are done; closing it ends the processes."""
     context = multiprocessing.get_context("spawn")
     inbox, results = context.Queue(), context.Queue(_WAITING_RESULTS)

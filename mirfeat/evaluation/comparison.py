@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mirfeat.errors import LabelsError
-from mirfeat.evaluation.experiment import STRATEGIES, Run, standardise, strategy_name
+from mirfeat.evaluation.experiment import STRATEGIES, ScoredRun, standardise, strategy_name
 from mirfeat.evaluation.models.hierarchical import HierarchicalModel, fit_hierarchical
 from mirfeat.evaluation.records import Table
 
@@ -20,7 +20,7 @@ ROUNDING = 1e-12
 
 
 def strategy_model(
-    runs: Sequence[Run], *, standardised: bool = False, bootstrap: int = 0, seed: int = 0
+    runs: Sequence[ScoredRun], *, standardised: bool = False, bootstrap: int = 0, seed: int = 0
 ) -> HierarchicalModel:
     """Level of each strategy and its gain per source (equations 10 to 12, Fig. 11).
 
@@ -63,7 +63,7 @@ def strategy_differences(model: HierarchicalModel) -> Table:
 
 
 def size_model(
-    runs: Sequence[Run], *, standardised: bool = False, bootstrap: int = 0, seed: int = 0
+    runs: Sequence[ScoredRun], *, standardised: bool = False, bootstrap: int = 0, seed: int = 0
 ) -> HierarchicalModel:
     """Size of the network r*, sources n*, and their product (equations 13 to 16, Fig. 12).
 
@@ -84,7 +84,7 @@ def size_model(
     return _fit(title, ordered, columns, ("intercept",), bootstrap, seed)
 
 
-def variance_components(runs: Sequence[Run]) -> Table:
+def variance_components(runs: Sequence[ScoredRun]) -> Table:
     """Percent of the variance between representations that is due to each source (Table 6).
 
     A row for each source, a column for each data set; SS-R runs are left out, and a column sums to
@@ -109,7 +109,7 @@ def variance_components(runs: Sequence[Run]) -> Table:
     return Table(title, ("source", *datasets), rows, "SS-R runs are left out.")
 
 
-def correlation(runs: Sequence[Run]) -> tuple[float, Table]:
+def correlation(runs: Sequence[ScoredRun]) -> tuple[float, Table]:
     """Does a source that is good alone also matter among others? (section 5.3, Fig. 14).
 
     Returns:
@@ -172,7 +172,7 @@ def compactness(networks: Mapping[str, tuple[int, int] | tuple[int, int, float]]
     return Table(title, columns if scored else columns[:-1], tuple(rows))
 
 
-def _ordered(runs: Sequence[Run], standardised: bool) -> list[Run]:
+def _ordered(runs: Sequence[ScoredRun], standardised: bool) -> list[ScoredRun]:
     """Runs on one scale and in one order, whatever order they came in."""
     if not runs:
         raise LabelsError("no runs: nothing to compare.")
@@ -182,7 +182,7 @@ def _ordered(runs: Sequence[Run], standardised: bool) -> list[Run]:
 
 def _fit(
     title: str,
-    runs: Sequence[Run],
+    runs: Sequence[ScoredRun],
     columns: Mapping[str, np.ndarray],
     fixed_only: Sequence[str],
     bootstrap: int,
@@ -199,7 +199,7 @@ def _fit(
     )
 
 
-def _shares(runs: Sequence[Run]) -> dict[tuple[str, str], float | None]:
+def _shares(runs: Sequence[ScoredRun]) -> dict[tuple[str, str], float | None]:
     """Percent of variance by (source, data set), of standardised runs."""
     multiple = [run for run in runs if run.strategy != "SS-R"]
     if not multiple:
@@ -215,7 +215,7 @@ def _shares(runs: Sequence[Run]) -> dict[tuple[str, str], float | None]:
     return shares
 
 
-def _variances(runs: Sequence[Run], sources: Sequence[str]) -> np.ndarray:
+def _variances(runs: Sequence[ScoredRun], sources: Sequence[str]) -> np.ndarray:
     """Variance of y* due to each source on one data set, NaN where all have it or none has."""
     has = np.array([[source in run.sources for source in sources] for run in runs], dtype=float)
     varies = np.ptp(has, axis=0) > 0

@@ -30,7 +30,7 @@ COLUMNS = ("strategy", "sources", "dataset", "score")
 
 
 @dataclass(frozen=True, order=True)
-class Run:
+class ScoredRun:
     """Score of one representation on one data set; more is better.
 
     ``strategy`` is one of the paper's (:data:`STRATEGIES`), or the extractor's name, which is
@@ -68,7 +68,7 @@ class Run:
         return 0 if self.strategy == "SS-R" else len(self.sources) - 2
 
 
-def read_runs(path: str | Path) -> tuple[Run, ...]:
+def read_runs(path: str | Path) -> tuple[ScoredRun, ...]:
     """Runs of a csv file with the columns strategy, sources, dataset and score.
 
     Sources are separated by semicolons or spaces. Other columns are left alone.
@@ -93,7 +93,7 @@ def read_runs(path: str | Path) -> tuple[Run, ...]:
     return runs
 
 
-def standardise(runs: Sequence[Run]) -> tuple[Run, ...]:
+def standardise(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
     """The runs with y* in place of their score: mean 0 and deviation 1 (ddof 1) in each data set.
 
     Section 5.2: the effect of the data set is then 0, and a unit means the same in each.
@@ -130,7 +130,7 @@ def strategy_name(name: str) -> str:
     return known
 
 
-def _run(cells: Mapping[str | None, Any], where: str) -> Run:
+def _run(cells: Mapping[str | None, Any], where: str) -> ScoredRun:
     """One line of a csv file; errors say where it is."""
     if None in cells:
         raise LabelsError(f"{where} has more cells than the header.")
@@ -140,6 +140,6 @@ def _run(cells: Mapping[str | None, Any], where: str) -> Run:
     except ValueError as error:
         raise LabelsError(f"{where}: score {cells['score']!r}: a number is needed.") from error
     try:
-        return Run(cells["strategy"].strip(), sources, cells["dataset"].strip(), score)
+        return ScoredRun(cells["strategy"].strip(), sources, cells["dataset"].strip(), score)
     except LabelsError as error:
         raise LabelsError(f"{where}: {error}") from error

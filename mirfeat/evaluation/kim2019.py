@@ -29,7 +29,7 @@ REPEATS = 5
 SEED = 1234
 
 
-class _Fit(NamedTuple):
+class _NetworkFit(NamedTuple):
     """Score of one network, what it predicted, with which probabilities, if it used up its time."""
 
     score: float
@@ -74,7 +74,7 @@ def mlp(
         classes = tuple(map(str, names))
     inputs = vectors.astype(np.float64)
 
-    def fit(place: int, train: np.ndarray, test: np.ndarray) -> _Fit:
+    def fit(place: int, train: np.ndarray, test: np.ndarray) -> _NetworkFit:
         kind = MLPRegressor if regression else MLPClassifier
         network = kind(hidden_layer_sizes=(256, 256), max_iter=200, random_state=seed + place)
         model = make_pipeline(StandardScaler(), network) if standardise else network
@@ -86,13 +86,13 @@ def mlp(
         score = r2_score if regression else accuracy_score
         progress()
         value = float(score(targets[test], predicted))
-        return _Fit(value, predicted, shares, network.n_iter_ >= network.max_iter)
+        return _NetworkFit(value, predicted, shares, network.n_iter_ >= network.max_iter)
 
     # Threads of the linear algebra would wait for each other: the matrices are small.
     with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
         # 200 iterations are the protocol; whether they were enough is in the notes.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        done: list[_Fit] = Parallel(workers, backend="threading")(
+        done: list[_NetworkFit] = Parallel(workers, backend="threading")(
             delayed(fit)(place, *split) for place, split in enumerate(splits)
         )
     unfinished = sum(fit.stopped for fit in done)

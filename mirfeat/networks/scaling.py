@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-
-Decibel = TypeVar("Decibel", float, Tensor)
 
 
 class Scaling(Protocol):
@@ -25,10 +23,11 @@ class Scaling(Protocol):
         """The module that does it."""
         ...
 
-    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
-        """What is added to a level when the sound gets louder by so many dB.
+    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
+        """Levels of the same sound with so many dB more, or fewer; shapes are broadcast.
 
-        ``power`` is that of the spectrogram: 1 for magnitudes, 2 for their squares.
+        ``levels`` are those of :meth:`Levels.level`. ``power`` is that of the spectrogram: 1 for
+        magnitudes, 2 for their squares. -inf dB is silence.
         """
         ...
 
@@ -70,9 +69,9 @@ class DecibelScale:
         """Decibels by this record."""
         return Decibels(self)
 
-    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
-        """As many dB; half as many of magnitudes, whose ``10·log10`` this is."""
-        return decibels if power == 2 else decibels / 2.0
+    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
+        """As many dB more; half as many of magnitudes, whose ``10·log10`` this is."""
+        return levels + (decibels if power == 2 else decibels / 2.0)
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,9 @@ class LogScale:
         """Logarithm by this record."""
         return NaturalLog(self)
 
-    def gain(self, decibels: Decibel, power: Literal[1, 2]) -> Decibel:
-        """``ln 10 / 20`` for each dB of magnitudes, ``ln 10 / 10`` of powers."""
-        return decibels * (math.log(10.0) / (20.0 if power == 1 else 10.0))
+    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
+        """``ln 10 / 20`` more for each dB of magnitudes, ``ln 10 / 10`` of powers."""
+        return levels + decibels * (math.log(10.0) / (20.0 if power == 1 else 10.0))
 
 
 class Decibels(Levels):

@@ -31,7 +31,7 @@ from mirfeat.store.writer import StoreWriter, claim_shard
 
 
 @dataclass(frozen=True)
-class Task:
+class PendingFile:
     """A file to make a vector of; ``size`` and ``mtime_ns`` say which state of it."""
 
     id: str
@@ -48,7 +48,7 @@ class Extracted:
     arrays: Mapping[str, np.ndarray] | None = None
 
 
-Extract = Callable[[list[Task], int], Generator[Extracted, None, None]]
+Extract = Callable[[list[PendingFile], int], Generator[Extracted, None, None]]
 """From tasks, and how many files were done before, to what became of each."""
 
 
@@ -126,14 +126,16 @@ def fill(
     return tally.report(folder, skipped, time.monotonic() - started, profile)
 
 
-def _tasks(destination: Destination, ids: Sequence[str], files: Sequence[Location]) -> list[Task]:
+def _tasks(
+    destination: Destination, ids: Sequence[str], files: Sequence[Location]
+) -> list[PendingFile]:
     """Files to do; of a shard only its own are looked at, which on a network disk costs time."""
     share = destination.share
     named = [
         (id, file) for id, file in zip(ids, files, strict=True) if share is None or share.has(id)
     ]
     facts = stamps([file for _, file in named])
-    return [Task(*names, *stamp) for names, stamp in zip(named, facts, strict=True)]
+    return [PendingFile(*names, *stamp) for names, stamp in zip(named, facts, strict=True)]
 
 
 def _row(item: Extracted, vector: np.ndarray, made_from: tuple[int, int]) -> Row:

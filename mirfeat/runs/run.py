@@ -20,7 +20,15 @@ from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.threads import default_workers, run_many
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.results import FeatureTable, Result, RunReport
-from mirfeat.runs.filling import Destination, Extracted, Tally, Task, error_of, failure_of, fill
+from mirfeat.runs.filling import (
+    Destination,
+    Extracted,
+    PendingFile,
+    Tally,
+    error_of,
+    failure_of,
+    fill,
+)
 from mirfeat.runs.progress import Progress
 from mirfeat.store.record import StoreInfo
 
@@ -37,12 +45,12 @@ class Elsewhere:
     ``compute`` gives what became of each task, in any order; closing it ends what it has begun.
     """
 
-    compute: Callable[[list[Task]], Generator[Extracted, None, None]]
+    compute: Callable[[list[PendingFile]], Generator[Extracted, None, None]]
     device: str
 
 
 @dataclass(frozen=True)
-class Run:
+class ExtractionRun:
     """What every run needs to know: the loaded units and how to go about it."""
 
     units: tuple[Unit, ...]
@@ -177,7 +185,7 @@ class Run:
             embed, format = destination.embed, destination.format
             return StoreInfo(provenance, self.feature_names, format, embed, root)
 
-        def extract(tasks: list[Task], there: int) -> Generator[Extracted, None, None]:
+        def extract(tasks: list[PendingFile], there: int) -> Generator[Extracted, None, None]:
             sizes, total = {task.id: task.size for task in tasks}, len(tasks) + there
             bar = Progress(self.name, sizes, total=total, there=there, shown=self.progress)
             if elsewhere is None:
@@ -199,7 +207,7 @@ class Run:
                 yield item
 
     def extracted(
-        self, tasks: Iterable[Task], progress: Progress, keep_rows: bool = False
+        self, tasks: Iterable[PendingFile], progress: Progress, keep_rows: bool = False
     ) -> Generator[Extracted, None, None]:
         """What became of each task, in their order."""
         clips = (self.clip(task.id, task.path, keep_rows=keep_rows) for task in tasks)

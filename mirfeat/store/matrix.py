@@ -25,7 +25,7 @@ FILES = (MATRIX, _UNFINISHED, _RECORD)
 """All files that are made here; the record goes last, because it says that the others are ours."""
 
 
-class Material(NamedTuple):
+class MatrixSource(NamedTuple):
     """What a matrix is made of: a vector (dimension,) for each of ``ids``."""
 
     ids: Sequence[str]
@@ -46,7 +46,7 @@ def state_of(paths: Iterable[Path], folder: Path) -> list[list[Any]]:
 
 
 def mapped(
-    folder: Path, state: Callable[[], list[list[Any]]], read: Callable[[], Material]
+    folder: Path, state: Callable[[], list[list[Any]]], read: Callable[[], MatrixSource]
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Ids and their vectors, a read-only float32 ``np.memmap`` [n, dimension].
 
@@ -102,7 +102,7 @@ def _there(folder: Path, state: list[list[Any]]) -> tuple[tuple[str, ...], np.nd
     return tuple(record["ids"]), values
 
 
-def _make(folder: Path, state: list[list[Any]], material: Material) -> None:
+def _make(folder: Path, state: list[list[Any]], material: MatrixSource) -> None:
     path, unfinished = folder / MATRIX, folder / _UNFINISHED
     if path.exists() and not (folder / _RECORD).exists():
         raise StoreError(f"{path}: is not one that mirfeat made. Move it, or use mmap=False.")

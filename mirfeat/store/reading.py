@@ -67,7 +67,7 @@ def _load(folder: Path, mmap: bool) -> FeatureTable:
         paths = (path for store in stores for path in _files_of(store, info))
         return matrix.state_of(paths, folder)
 
-    def material() -> matrix.Material:
+    def material() -> matrix.MatrixSource:
         return _material(info, [_contents(store, info) for store in stores])
 
     if mmap:
@@ -92,9 +92,9 @@ def _contents(store: Path, info: StoreInfo) -> Contents:
     return Contents.of(store, shards, failures)
 
 
-def _material(info: StoreInfo, contents: Sequence[Contents]) -> matrix.Material:
+def _material(info: StoreInfo, contents: Sequence[Contents]) -> matrix.MatrixSource:
     statistics = info.provenance.options["statistics"] if info.embed else None
-    return matrix.Material(
+    return matrix.MatrixSource(
         [id for one in contents for id in one.ids],
         len(info.feature_names),
         chain.from_iterable(one.vectors(statistics) for one in contents),

@@ -43,8 +43,6 @@ class Augmenter:
     def __init__(self, changes: Augmentation, mel: MelSpec) -> None:
         """``changes`` say how much, and which not at all."""
         self._changes, self._mel = changes, mel
-        # One dB in the unit of the levels.
-        self._unit = mel.scaling.gain(1.0, mel.power)
 
     def __call__(self, levels: Tensor, seed: int, *, mix: bool = True) -> Mixed:
         """Change ``levels`` [B, C, F, T]; the same seed gives the same changes on one device."""
@@ -60,7 +58,7 @@ class Augmenter:
         if changes.lowpass:
             levels = self._lowpass(levels, uniform(size), uniform(size))
         if changes.gain_db or changes.equaliser_db:
-            levels = levels + curve
+            levels = self._louder(levels, curve)
         if changes.mix and mix:
             mixed = self._mix(levels, uniform(size), uniform(size))
         else:
@@ -70,14 +68,17 @@ class Augmenter:
         return mixed
 
     def _curve(self, draws: Tensor) -> Tensor:
-        """Gain and equaliser of each crop, [B, 1, F, 1]."""
+        """Gain and equaliser of each crop in dB, [B, 1, F, 1]."""
         draws = 2.0 * draws - 1.0
         knots = draws[:, None, 1:] * self._changes.equaliser_db
         bands = torch.nn.functional.interpolate(
             knots, size=self._mel.n_mels, mode="linear", align_corners=True
         )
         gain = draws[:, :1, None] * self._changes.gain_db
-        return ((bands + gain) * self._unit)[:, :, :, None]
+        return (bands + gain)[:, :, :, None]
+
+    def _louder(self, levels: Tensor, decibels: Tensor) -> Tensor:
+        return self._mel.scaling.louder(levels, decibels, self._mel.power)
 
     def _lowpass(self, levels: Tensor, chance: Tensor, where: Tensor) -> Tensor:
         """Nothing above a band, as low bit rates leave it."""
@@ -94,7 +95,7 @@ class Augmenter:
         """
         partner = torch.arange(len(levels), device=levels.device).roll(1)
         down_db = torch.where(chance < self._changes.mix, _QUIETEST_DB * loudness, math.inf)
-        quieter = levels[partner] - (down_db * self._unit)[:, None, None, None]
+        quieter = self._louder(levels[partner], -down_db[:, None, None, None])
         power = torch.pow(10.0, -down_db / 10.0)
         return Mixed(torch.maximum(levels, quieter), partner, power / (1.0 + power))
 

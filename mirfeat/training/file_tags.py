@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,11 +60,9 @@ def build_manifest(
 
     Raises:
         OptionError: nothing was found, or a file was given twice.
-        MissingPackageError: tinytag is not installed; or librosa, which ``bpm`` needs.
+        MissingPackageError: tinytag is not installed.
     """
     _use_tinytag()
-    if bpm:
-        _use_librosa()
     located, root = survey(inputs)
     paths = only_local(located)
     ids = ids_of(paths, root)
@@ -209,11 +206,3 @@ def _use_tinytag() -> Any:
             "reading tags needs tinytag: pip install 'mirfeat[train]'"
         ) from error
     return tinytag
-
-
-def _use_librosa() -> None:
-    """Before hours of reading tags, not after."""
-    if find_spec("librosa") is None:
-        raise MissingPackageError(
-            "computing tempo needs librosa: pip install 'mirfeat[train]'. Or leave bpm out."
-        )

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
-from mirfeat.errors import MissingPackageError
 
 # Longer costs more and tells no more.
 EXCERPT_SECONDS = 90.0
@@ -42,7 +40,7 @@ def tempo_of(path: str | os.PathLike[str]) -> float | None:
 
     Raises:
         AudioError: not readable, not audio, or damaged in what is heard.
-        MissingPackageError: librosa is not installed, or PyAV for a format that needs it.
+        MissingPackageError: PyAV, for a format that needs it, is not installed.
     """
     return estimate_tempo(_excerpt(Path(path)))
 
@@ -51,11 +49,9 @@ def estimate_tempo(samples: np.ndarray) -> float | None:
     """Tempo in beats per minute, 40 to 240, of mono float32 [n] at 11025 Hz.
 
     None below 15 s and where onsets are weak or do not repeat. It may be an octave off.
-
-    Raises:
-        MissingPackageError: librosa is not installed.
     """
-    librosa = _use_librosa()
+    import librosa  # a second, most of it for numba
+
     if len(samples) < MIN_SECONDS * _RATE_HZ:
         return None
     onsets = librosa.onset.onset_strength(
@@ -103,13 +99,3 @@ def _excerpt(path: Path) -> np.ndarray:
             parts.append(converter.convert(block)[0])
         parts.append(converter.flush(block)[0])
     return np.concatenate(parts)
-
-
-def _use_librosa() -> Any:
-    try:
-        import librosa  # an extra, and slow to import
-    except ImportError as error:
-        raise MissingPackageError(
-            "computing a tempo needs librosa: pip install 'mirfeat[train]'"
-        ) from error
-    return librosa

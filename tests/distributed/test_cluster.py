@@ -31,7 +31,7 @@ from mirfeat.errors import (
     OptionError,
 )
 from mirfeat.results import Result, RunReport
-from mirfeat.runs.filling import Task
+from mirfeat.runs.filling import PendingFile
 from mirfeat.store.reading import load_features
 from tests.support.sounds import music, write_wav
 
@@ -107,7 +107,7 @@ def test_an_actor_computes_what_a_local_run_does(
     worker = Worker(Job("mfcc", {}, mfcc.provenance), Pool(cpus_per_actor=1))
     places = [path if index % 2 else Remote(path.as_uri()) for index, path in enumerate(clips)]
     tasks = [
-        Task(str(index), place, clips[index].stat().st_size, 7)
+        PendingFile(str(index), place, clips[index].stat().st_size, 7)
         for index, place in enumerate(places)
     ]
     rows = [as_row(task) for task in tasks]
@@ -134,9 +134,9 @@ def test_paths_reach_actors_absolute_and_whatever_their_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    row = as_row(Task("x", Path(os.fsdecode(b"caf\xe9.wav")), 1, 2))
+    row = as_row(PendingFile("x", Path(os.fsdecode(b"caf\xe9.wav")), 1, 2))
     assert row == {"id": "x", "path": bytes(tmp_path) + b"/caf\xe9.wav", "size": 1, "stamp": 2}
-    assert as_row(Task("x", Remote("s3://b/a"), 1, 2))["path"] == b"s3://b/a"
+    assert as_row(PendingFile("x", Remote("s3://b/a"), 1, 2))["path"] == b"s3://b/a"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_the_command_hands_its_options_on(
 def test_a_task_that_does_not_come_back_is_an_error_and_one_that_comes_twice_is_not(
     tmp_path: Path, clips: list[Path], mfcc: mirfeat.Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def batches(ray: Any, job: Job, pool: Pool, tasks: list[Task]) -> Iterator[Any]:
+    def batches(ray: Any, job: Job, pool: Pool, tasks: list[PendingFile]) -> Iterator[Any]:
         results = list(mfcc.extract_many([(task.id, task.path) for task in tasks[:-1]]))
         some = packed([result for result in results if result.vector is not None])
         yield some

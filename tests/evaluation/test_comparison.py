@@ -24,7 +24,7 @@ from mirfeat.evaluation.comparison import (
     strategy_model,
     variance_components,
 )
-from mirfeat.evaluation.experiment import STRATEGIES, Run, read_runs, standardise
+from mirfeat.evaluation.experiment import STRATEGIES, ScoredRun, read_runs, standardise
 from mirfeat.evaluation.models import hierarchical
 from mirfeat.evaluation.models.hierarchical import HierarchicalModel, holm
 
@@ -35,24 +35,24 @@ GAINS = dict(zip(MULTIPLE, (0.0, 0.16, 0.17, 0.15, 0.16), strict=True))
 RESIDUAL = 0.6
 
 
-def papers_design(generator: np.random.Generator, repeats: int = 352) -> list[Run]:
+def papers_design(generator: np.random.Generator, repeats: int = 352) -> list[ScoredRun]:
     """Section 4.3: 48 single-source runs, 25 with all sources, 352 with two to seven."""
-    runs = [Run("SS-R", (source,), "-", 0.0) for source in SOURCES for _ in range(6)]
-    runs += [Run(name, SOURCES, "-", 0.0) for name in MULTIPLE for _ in range(5)]
+    runs = [ScoredRun("SS-R", (source,), "-", 0.0) for source in SOURCES for _ in range(6)]
+    runs += [ScoredRun(name, SOURCES, "-", 0.0) for name in MULTIPLE for _ in range(5)]
     for number in range(repeats):
         count = 2 + number // 5 % 6
         chosen = generator.choice(SOURCES, count, replace=False)
-        runs.append(Run(MULTIPLE[number % 5], tuple(map(str, chosen)), "-", 0.0))
+        runs.append(ScoredRun(MULTIPLE[number % 5], tuple(map(str, chosen)), "-", 0.0))
     return runs
 
 
 def simulated(
     generator: np.random.Generator,
-    design: list[Run],
+    design: list[ScoredRun],
     datasets: int,
     level_spread: float = 0.3,
     gain_spread: float = 0.05,
-) -> list[Run]:
+) -> list[ScoredRun]:
     """Scores that follow equations 10 to 12."""
     runs = []
     for d in range(datasets):
@@ -65,7 +65,7 @@ def simulated(
     return runs
 
 
-def small_experiment(seed: int = 0) -> list[Run]:
+def small_experiment(seed: int = 0) -> list[ScoredRun]:
     """Three strategies on five data sets, 82 runs on each."""
     generator = np.random.default_rng(seed)
     kept = ("SS-R", "MS-SR@FC", "MSS-CR")
@@ -97,9 +97,9 @@ def test_runs_are_read_with_either_name_and_separator(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert read_runs(file) == (
-        Run("SS-R", ("tag",), "GTZAN", 0.7),
-        Run("MS-CR@2", ("tag", "self"), "GTZAN", 0.75),
-        Run("MS-SR@FC", ("bpm", "self", "tag"), "a, b", -0.1),
+        ScoredRun("SS-R", ("tag",), "GTZAN", 0.7),
+        ScoredRun("MS-CR@2", ("tag", "self"), "GTZAN", 0.75),
+        ScoredRun("MS-SR@FC", ("bpm", "self", "tag"), "a, b", -0.1),
     )
 
 
@@ -116,7 +116,7 @@ def test_runs_are_read_with_either_name_and_separator(tmp_path: Path) -> None:
 )
 def test_extractors_are_strategies(extractor: str, strategy: str) -> None:
     sources = ("tag",) if strategy == "SS-R" else ("tag", "self")
-    assert Run(extractor, sources, "GTZAN", 1.0).strategy == strategy
+    assert ScoredRun(extractor, sources, "GTZAN", 1.0).strategy == strategy
 
 
 HEADER = "strategy,sources,dataset,score\n"
@@ -168,13 +168,13 @@ def test_scores_are_standardised_within_data_sets() -> None:
 
 def test_sources_are_no_string() -> None:
     with pytest.raises(LabelsError, match="a tuple of names"):
-        Run("MSS-CR", "tag", "GTZAN", 1.0)  # type: ignore[arg-type]
+        ScoredRun("MSS-CR", "tag", "GTZAN", 1.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("scores", [[0.1], [0.1] * 7])
 def test_scores_that_cannot_be_standardised(scores: list[float]) -> None:
-    other = [Run("SS-R", ("tag",), "b", score) for score in (1.0, 2.0)]
-    runs = other + [Run("SS-R", ("tag",), "a", score) for score in scores]
+    other = [ScoredRun("SS-R", ("tag",), "b", score) for score in (1.0, 2.0)]
+    runs = other + [ScoredRun("SS-R", ("tag",), "a", score) for score in scores]
     with pytest.raises(LabelsError, match=f"data set 'a': {len(scores)} runs, all with"):
         standardise(runs)
 
@@ -259,7 +259,7 @@ def test_balanced_design_gives_cell_means_and_anova_components() -> None:
     generator = np.random.default_rng(3)
     repeats, datasets, names = 12, 6, ("SS-R", "MS-CR@4", "MSS-CR")
     design = [
-        Run(name, ("tag",) if name == "SS-R" else ("bpm", "tag"), "-", 0.0)
+        ScoredRun(name, ("tag",) if name == "SS-R" else ("bpm", "tag"), "-", 0.0)
         for name in names
         for _ in range(repeats)
     ]
@@ -417,7 +417,7 @@ def test_an_experiment_of_the_papers_size_takes_seconds() -> None:
 # Sources
 
 
-def factorial(effects: Mapping[str, float], noise: float, repeats: int = 3) -> list[Run]:
+def factorial(effects: Mapping[str, float], noise: float, repeats: int = 3) -> list[ScoredRun]:
     """Two strategies, all combinations of ``effects`` beside two sources that are always there."""
     generator = np.random.default_rng(0)
     runs = []
@@ -428,11 +428,11 @@ def factorial(effects: Mapping[str, float], noise: float, repeats: int = 3) -> l
         level = LEVELS[name] + sum(effects[source] for source in chosen)
         for _ in range(repeats):
             score = level + generator.normal(0, noise)
-            runs.append(Run(name, ("self", "year", *chosen), "GTZAN", score))
+            runs.append(ScoredRun(name, ("self", "year", *chosen), "GTZAN", score))
     return runs
 
 
-def components_of(runs: list[Run], dataset: str = "GTZAN") -> dict[str, float | None]:
+def components_of(runs: list[ScoredRun], dataset: str = "GTZAN") -> dict[str, float | None]:
     table = variance_components(runs)
     column = table.columns.index(dataset)
     return {row[0]: row[column] for row in table.rows}
@@ -483,13 +483,13 @@ def test_components_know_neither_order_nor_scale_nor_single_sources() -> None:
 
 def test_components_that_cannot_be_estimated() -> None:
     pairs = [
-        Run("MSS-CR", pair, "GTZAN", float(number))
+        ScoredRun("MSS-CR", pair, "GTZAN", float(number))
         for number, pair in enumerate(list(itertools.combinations(SOURCES[:4], 2)) * 2)
     ]
     with pytest.raises(LabelsError, match="do not tell apart 1 strategies and 4 sources"):
         variance_components(pairs)
     with pytest.raises(LabelsError, match="all SS-R"):
-        variance_components([Run("SS-R", ("tag",), "GTZAN", score) for score in (1.0, 2.0)])
+        variance_components([ScoredRun("SS-R", ("tag",), "GTZAN", score) for score in (1.0, 2.0)])
 
 
 def test_correlation_of_performance_and_component() -> None:
@@ -497,7 +497,7 @@ def test_correlation_of_performance_and_component() -> None:
     effects = {"bpm": 3.0, "tag": 2.0, "artist": 1.0}
     runs = factorial(effects, noise=1e-6)
     runs += [
-        Run("SS-R", (source,), "GTZAN", effect**2 + repeat)
+        ScoredRun("SS-R", (source,), "GTZAN", effect**2 + repeat)
         for source, effect in effects.items()
         for repeat in (-0.1, 0.1)
     ]

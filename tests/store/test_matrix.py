@@ -86,7 +86,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     folders: list[Path] = []
     make = matrix._make
 
-    def noted(folder: Path, state: list[list[object]], material: matrix.Material) -> None:
+    def noted(folder: Path, state: list[list[object]], material: matrix.MatrixSource) -> None:
         folders.append(folder)
         make(folder, state, material)
 
@@ -157,7 +157,7 @@ def test_a_change_while_the_rows_are_read_shows_next_time(
     write(tmp_path, row("a.wav"))
     make = matrix._make
 
-    def slow(folder: Path, state: list[list[object]], material: matrix.Material) -> None:
+    def slow(folder: Path, state: list[list[object]], material: matrix.MatrixSource) -> None:
         make(folder, state, material)
         interrupted(tmp_path, row("b.wav"))
 
@@ -223,7 +223,7 @@ def test_what_a_killed_process_left_is_replaced_and_removed(tmp_path: Path) -> N
     state = lambda: []  # noqa: E731
     with pytest.raises(KilledError):
         matrix.mapped(
-            tmp_path, state, lambda: matrix.Material(["a"], 3, (vectors() for _ in range(1)))
+            tmp_path, state, lambda: matrix.MatrixSource(["a"], 3, (vectors() for _ in range(1)))
         )
     (tmp_path / ".matrix.partial").write_text("half")
     assert_same_as_in_memory(tmp_path)
