@@ -10,7 +10,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,13 @@ from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ManifestError, MirfeatWarning, did_you_mean
 from mirfeat.files import sha256_of
 from mirfeat.training.splits import SPLITS, complete_split, crossing_groups
-from mirfeat.training.tables import Table, cell_text, open_table, split_weight
+from mirfeat.training.tables import (
+    Table,
+    cell_text,
+    open_table,
+    split_weight,
+    warn_of_near_misses,
+)
 from mirfeat.training.taste import read_taste as read_taste
 
 REQUIRED = ("id", "path")
@@ -31,8 +36,6 @@ COLUMNS = (
 )
 # Allowed values of number columns, ends included.
 RANGES = {"bpm": (20.0, 400.0), "year": (1000.0, 2100.0), "seconds": (1e-3, float("inf"))}
-# Column names this similar to a known one are probably meant to be that one.
-_NEAR = 0.82
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,8 +168,7 @@ def read_manifest(
     ``id`` and ``path`` (relative to the table's folder, or absolute) are required and unique; other
     columns are kept as text. Tracks without a ``split`` are divided: about the share ``valid`` of
     them is for validation, all tracks of one value of ``split_by`` on one side. That depends on
-    ``seed`` and names, not on the order of rows. Audio files are not looked at; see
-    :func:`missing_files`.
+    ``seed`` and names, not on the order of rows. Audio files are not looked at.
 
     Raises:
         ManifestError: not readable, not UTF-8, empty; a column missing or twice, a row of another
@@ -178,7 +180,7 @@ def read_manifest(
         raise ManifestError(f"valid={valid}; it is the share of tracks for validation, 0 to < 1.")
     digest = sha256_of(path) if path.is_file() else ""
     table = open_table(path, REQUIRED)
-    _warn_of_near_misses(table)
+    warn_of_near_misses(table, COLUMNS)
     if split_by not in ("artist", *table.header):
         hint = did_you_mean(split_by, table.header)
         raise ManifestError(f"{path}: no column {split_by!r} to split by.{hint}")
@@ -192,25 +194,6 @@ def read_manifest(
     groups = _groups(manifest, split_by)
     _warn_of_leaks(manifest, given, groups, split_by)
     return replace(manifest, split=complete_split(given, groups, valid=valid, seed=seed))
-
-
-def _warn_of_near_misses(table: Table) -> None:
-    unused = [name for name in COLUMNS if name not in table.header]
-    for column in table.header:
-        if column in COLUMNS:
-            continue
-        near = [name for name in unused if _similarity(column, name) >= _NEAR]
-        if near:
-            warnings.warn(
-                f"{table.path}: the column {column!r} is kept as text and not used."
-                f"{did_you_mean(column, near)}",
-                MirfeatWarning,
-                stacklevel=3,
-            )
-
-
-def _similarity(column: str, known: str) -> float:
-    return SequenceMatcher(None, column.lower(), known).ratio()
 
 
 def _read_columns(table: Table) -> tuple[Sequence[int], dict[str, tuple[str, ...]]]:
@@ -286,11 +269,6 @@ def _warn_of_leaks(
 
 
 # -- beside the table -----------------------------------------------------------------------------
-
-
-def missing_files(manifest: Manifest) -> list[int]:
-    """Rows whose audio file is not there; looks at every file."""
-    return [row for row, file in enumerate(manifest.files) if not file.is_file()]
 
 
 def write_manifest(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -12,7 +12,8 @@ from mirfeat.errors import TrainingError
 from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest, read_manifest
-from mirfeat.training.mel_cache import Failure, MelCache, Track, build
+from mirfeat.training.mel_cache import FailedTrack, MelCache, build
+from mirfeat.training.mel_frames import Track
 from mirfeat.training.recipes import Recipe, make_recipe
 from mirfeat.training.targets.label_sources import SourceTargets
 from mirfeat.training.targets.make import make_targets
@@ -44,7 +45,7 @@ class Run:
     cache: MelCache
     targets: dict[str, SourceTargets]
     recipe: Recipe
-    failures: Sequence[Failure] = ()
+    failures: Sequence[FailedTrack] = ()
 
 
 def prepare(
@@ -77,7 +78,7 @@ def fill_cache(
     part: int = 1,
     parts: int = 1,
     progress: bool | None = None,
-) -> list[Failure]:
+) -> list[FailedTrack]:
     """Put the mel spectrograms of all tracks but those of the split "test" into the cache."""
     limits = manifest.numbers("seconds")
     tracks = [

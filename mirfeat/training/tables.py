@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from mirfeat.errors import ManifestError, MissingPackageError, did_you_mean
+from mirfeat.errors import ManifestError, MirfeatWarning, MissingPackageError, did_you_mean
 
 _CHUNK_ROWS = 10_000
 _PARQUET_MAGIC = b"PAR1"
+# Column names this similar to a known one are probably meant to be that one.
+_NEAR = 0.82
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -264,3 +268,23 @@ def split_weight(text: str) -> tuple[str, float]:
     except ValueError:
         return text, 1.0
     return (word.rstrip(), weight) if math.isfinite(weight) else (text, 1.0)
+
+
+def warn_of_near_misses(table: Table, known: Sequence[str]) -> None:
+    """Warn of columns that are almost, but not, one of ``known``."""
+    unused = [name for name in known if name not in table.header]
+    for column in table.header:
+        if column in known:
+            continue
+        near = [name for name in unused if _similarity(column, name) >= _NEAR]
+        if near:
+            warnings.warn(
+                f"{table.path}: the column {column!r} is kept as text and not used."
+                f"{did_you_mean(column, near)}",
+                MirfeatWarning,
+                stacklevel=3,
+            )
+
+
+def _similarity(column: str, known: str) -> float:
+    return SequenceMatcher(None, column.lower(), known).ratio()

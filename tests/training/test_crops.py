@@ -14,7 +14,8 @@ from mirfeat.training.crops import (
     shifted,
     source_stream,
 )
-from mirfeat.training.mel_cache import MelCache, Track, build
+from mirfeat.training.mel_cache import MelCache, build
+from mirfeat.training.mel_frames import Track
 from tests.support.sounds import music, write_wav
 
 RATE, FRAMES = 8000, 12

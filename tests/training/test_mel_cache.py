@@ -12,7 +12,8 @@ from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.scaling import DecibelScale, LogScale
 from mirfeat.training import mel_cache
-from mirfeat.training.mel_cache import MelCache, Track, build, folder_of
+from mirfeat.training.mel_cache import MelCache, build, folder_of
+from mirfeat.training.mel_frames import Track
 from tests.support.sounds import decode, music, write_wav
 
 RATE = 8000

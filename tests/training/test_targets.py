@@ -13,7 +13,8 @@ from mirfeat.errors import ConfigError, ManifestError, MissingPackageError, Trai
 from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import Sources, TrainConfig
 from mirfeat.training.manifest import read_manifest, write_manifest
-from mirfeat.training.mel_cache import MelCache, Track, build
+from mirfeat.training.mel_cache import MelCache, build
+from mirfeat.training.mel_frames import Track
 from mirfeat.training.targets import frames
 from mirfeat.training.targets import make as targets
 from mirfeat.training.targets.label_sources import Material, SourceTargets
