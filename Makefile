@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all lint format goldens bench clean
+.PHONY: help demo test test-all lint format goldens bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -30,6 +30,12 @@ goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
 	$(BIN)/python -m benchmarks.run_all
+
+wheel: $(VENV)/.lint ## Source archive and, from that, the wheel: in dist/.
+	rm -rf dist && $(BIN)/python -m build --outdir dist . && $(BIN)/twine check --strict dist/*
+
+try-wheel: wheel ## Install the wheel into an environment of its own and use it without a network.
+	bash tests/try_wheel.sh dist/*.whl
 
 clean: ## Remove what make created.
 	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
