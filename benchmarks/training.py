@@ -49,14 +49,14 @@ def tasks(folder: Path, extractor: str, batch: int, precision: str) -> dict[str,
     batches = training._batches()
     images = torch.randn(1, batch, run.cache.mel.channels, run.cache.mel.n_mels, run.recipe.frames)
     (source,) = run.targets
-    targets = {source: torch.from_numpy(run.targets[source].values[:1]).repeat(batch, 1)}
+    bare_targets = {source: torch.from_numpy(run.targets[source].values[:1]).repeat(batch, 1)}
 
     def whole() -> None:
-        levels, rows, step = next(batches)
-        training.step(learner, levels, rows, int(step))
+        levels, targets, step = next(batches)
+        training.step(learner, levels, targets, int(step))
 
     def bare() -> None:
-        losses = learner(images, targets, 0)
+        losses = learner(images, bare_targets, 0)
         for optimiser in training._optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         fabric.backward(torch.stack(list(losses.values())).sum())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -31,7 +32,10 @@ class Sources:
     how the self source pairs crops (:func:`mirfeat.training.objectives.pairs`). ``balance``: a
     track is drawn with a probability proportional to its duration to this power; 0 (the papers)
     draws all tracks equally often, 1 all seconds. ``taste``: table of listening counts, relative
-    to the manifest.
+    to the manifest. ``weights``: what a source's loss counts, 1 where nothing is said.
+    ``components``: principal components that a teacher's vector is reduced to, 0 for none of this.
+    ``distance`` of a predicted from a teacher's vector
+    (:func:`mirfeat.training.objectives.matching`).
     """
 
     names: tuple[str, ...] = ()
@@ -41,6 +45,9 @@ class Sources:
     pairs: Literal["halves", "all"] = "halves"
     balance: float = 0.0
     taste: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
+    components: int = 0
+    distance: Literal["smooth_l1", "cosine"] = "smooth_l1"
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ class Validation:
 class TrainConfig:
     """One run. ``licence`` and ``training_data`` are what the checkpoint says of itself.
 
-    ``initial``: a checkpoint to begin with (``warm_start.py``), or nothing.
+    ``initial``: a checkpoint to begin with (``warm_start.py``), or nothing. ``teachers``: folders
+    by name (``targets/teachers.py``); a source is then called ``name.what``.
     """
 
     extractor: str
@@ -110,6 +118,7 @@ class TrainConfig:
     seed: int = 0
     licence: str = ""
     training_data: str = ""
+    teachers: dict[str, Path] = field(default_factory=dict)
     sources: Sources = field(default_factory=Sources)
     optimiser: Optimiser = field(default_factory=Optimiser)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -120,6 +129,13 @@ class TrainConfig:
         record = asdict(self)
         for name in ("manifest", "output", "cache", "initial"):
             del record[name]
+        record["teachers"] = sorted(self.teachers)
+        # A run that an earlier mirfeat began knows nothing of what follows.
+        if not self.teachers:
+            del record["teachers"]
+            for name in ("weights", "components", "distance"):
+                if record["sources"][name] == getattr(Sources(), name):
+                    del record["sources"][name]
         return record
 
     @property
@@ -160,6 +176,7 @@ def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
         output=folder / config.output,
         cache=folder / config.cache,
         initial=folder / config.initial if config.initial != Path() else Path(),
+        teachers={name: folder / teacher for name, teacher in config.teachers.items()},
     )
 
 
@@ -193,10 +210,8 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         if value not in get_args(hint):
             raise ConfigError(f"{where} = {value!r}: one of {', '.join(get_args(hint))}.")
         return value
-    if get_origin(hint) is tuple:
-        if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-            raise ConfigError(f'{where} = {value!r}: a list of texts, as in ["tag", "artist"].')
-        return tuple(value)
+    if get_origin(hint) in (dict, tuple):
+        return _typed_items(hint, value, where)
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and type(value) is int:
@@ -207,11 +222,25 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+def _typed_items(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} is a section: write [{where.rpartition(' ')[2]}].")
+        kind = get_args(hint)[1]
+        return {key: _typed(kind, item, f"{where}: {key}") for key, item in value.items()}
+    if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise ConfigError(f'{where} = {value!r}: a list of texts, as in ["tag", "artist"].')
+    return tuple(value)
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
 # Lowest and highest value of each number.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
     "sources.factors": (2, 10_000),
     "sources.balance": (0.0, 1.0),
+    "sources.components": (0, 10_000),
     "optimiser.rate": (1e-9, 100.0),
     "optimiser.weight_decay": (0.0, 1.0),
     "optimiser.batch": (2, 1_000_000),
@@ -242,3 +271,16 @@ def _check(config: TrainConfig, path: Path) -> None:
     names = config.sources.names
     if len(set(names)) < len(names):
         raise ConfigError(f"{path}: sources.names has one twice: {', '.join(names)}.")
+    for source, weight in config.sources.weights.items():
+        if not 0.0 <= weight <= 1e6:
+            raise ConfigError(f"{path}: sources.weights: {source} = {weight}: from 0 to 1e6.")
+        if names and source not in names:
+            raise ConfigError(
+                f"{path}: sources.weights has {source!r}, sources.names has not: "
+                f"{', '.join(names)}."
+            )
+    for name in config.teachers:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{path}: a teacher is called {name!r}: letters, digits, - and _ make a name."
+            )

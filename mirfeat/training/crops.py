@@ -37,10 +37,14 @@ def augmentation_seed(seed: int, step: int, process: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Crops of a step: ``levels`` float16 [views, B, T, C, F], their tracks' ``rows`` [B]."""
+    """Crops of a step: ``levels`` float16 [views, B, T, C, F], their tracks' ``rows`` [B].
+
+    ``spans`` [views, B, 2]: where in its track a crop begins and ends, in seconds.
+    """
 
     levels: np.ndarray
     rows: np.ndarray
+    spans: np.ndarray
 
 
 class CropSource:
@@ -81,26 +85,39 @@ class CropSource:
         chosen, numbers = chosen[mine], numbers[:, mine]
         mel = self._cache.mel
         shape = (views, len(chosen), self._frames, mel.channels, mel.n_mels)
-        levels = np.empty(shape, np.float16)
+        levels, spans = np.empty(shape, np.float16), np.empty((views, len(chosen), 2))
         for view in range(views):
             for index, row in enumerate(chosen):
-                levels[view, index] = self._crop(self._ids[row], numbers[view, index])
-        return Batch(levels, chosen)
+                crop, span = self._crop(self._ids[row], numbers[view, index])
+                levels[view, index], spans[view, index] = crop, span
+        return Batch(levels, chosen, spans)
 
     def spread(self, row: int, number: int) -> np.ndarray:
         """``number`` crops at even distances over a track, unchanged, [number, T, C, F]."""
         levels = self._cache.levels(self._ids[row])
-        room = max(0, len(levels) - self._frames)
-        starts = [round(room * (index + 0.5) / number) for index in range(number)]
-        return np.stack([self._cut(levels, start, 1.0) for start in starts])
+        return np.stack([self._cut(levels, start, 1.0) for start in self._starts(row, number)])
 
-    def _crop(self, id: str, numbers: np.ndarray) -> np.ndarray:
+    def spread_spans(self, row: int, number: int) -> np.ndarray:
+        """Where the crops of :meth:`spread` begin and end, seconds [number, 2]."""
+        return np.array([self._span(start, 1.0) for start in self._starts(row, number)])
+
+    def _starts(self, row: int, number: int) -> list[int]:
+        room = max(0, len(self._cache.levels(self._ids[row])) - self._frames)
+        return [round(room * (index + 0.5) / number) for index in range(number)]
+
+    def _span(self, start: float, rate: float) -> tuple[float, float]:
+        mel = self._cache.mel
+        seconds = mel.hop_samples / mel.sample_rate
+        return start * seconds, (start + self._frames * rate) * seconds
+
+    def _crop(self, id: str, numbers: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
         levels = self._cache.levels(id)
         rate = 1.0 + self._changes.stretch * (2.0 * numbers[1] - 1.0)
         room = len(levels) - 1 - (self._frames - 1) * rate
-        crop = self._cut(levels, max(0.0, room) * numbers[0], rate)
+        start = max(0.0, room) * numbers[0]
+        crop, span = self._cut(levels, start, rate), self._span(start, rate)
         shift = round(self._changes.shift_bands * (2.0 * numbers[2] - 1.0))
-        return shifted(crop, shift) if shift else crop
+        return (shifted(crop, shift) if shift else crop), span
 
     def _cut(self, levels: np.ndarray, start: float, rate: float) -> np.ndarray:
         """Frames from ``start`` on, every ``rate``-th; a short track is repeated."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -18,6 +19,7 @@ from mirfeat.networks.branched import Branched
 from mirfeat.networks.choi2017_network import Choi2017
 from mirfeat.networks.hamel2013 import Hamel2013
 from mirfeat.training import objectives, warp
+from mirfeat.training.objectives import Kind
 
 Targets = Mapping[str, Tensor]
 """Targets [V·B, k] of each source; NaN where a track has no label."""
@@ -58,17 +60,26 @@ def known_rows(targets: Tensor) -> Tensor:
 
 
 class BranchedLearner(Learner):
-    """Kim 2018 and Kim 2019: distributions by source, and pairs of crops for ``self``."""
+    """Kim 2018 and Kim 2019: distributions by source, and pairs of crops for ``self``.
+
+    Sources that a teacher gives are learnt as its tags or its vectors.
+    """
 
     def __init__(
         self,
         network: Branched,
         objective: Callable[[Tensor, Tensor], Tensor],
         pairs: objectives.PairScheme,
+        kinds: Mapping[str, Kind] | None = None,
+        distance: objectives.Distance = "smooth_l1",
     ) -> None:
-        """``objective`` of logits and target distributions; ``pairs`` as in the configuration."""
+        """``objective`` of logits and target distributions; ``pairs`` as in the configuration.
+
+        ``kinds`` of the sources that are no labels; ``distance`` of vectors.
+        """
         super().__init__()
         self.network, self._objective, self._pairs = network, objective, pairs
+        self._kinds, self._distance = dict(kinds or {}), distance
 
     def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
         """Loss of each source."""
@@ -83,10 +94,12 @@ class BranchedLearner(Learner):
             return objectives.pairs(head, left, right, self._pairs)
         known = known_rows(targets)
         if len(known) < 2:  # batch norm has no variance to go by
-            return 0.0 * sum(p.sum() for p in branch.parameters())  # type: ignore[return-value]
+            # Zero, with gradients; a branch that is all shared has no parameters of its own.
+            return 0.0 * sum((p.sum() for p in head.parameters()), shared.float().sum())
         if len(known) < len(targets):
             shared, targets = shared[known], targets[known]
-        return self._objective(head(branch(shared)), targets)
+        objective = taught_objective(self._kinds.get(source, "labels"), self._distance)
+        return (objective or self._objective)(head(branch(shared)), targets)
 
     def parameters_of(self, source: str | None) -> list[nn.Parameter]:
         """Trunk, or branch and head."""
@@ -103,7 +116,9 @@ class BranchedLearner(Learner):
         return {s: f if s == SELF else heads[s](f) for s, f in features.items()}
 
     def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
-        """Brier skill score; for pairs the share of ln 2 that is explained."""
+        """Brier skill score; for pairs the share of ln 2 that is explained; as taught_score."""
+        if (kind := self._kinds.get(source, "labels")) != "labels":
+            return taught_score(kind, predicted, targets)
         if source != SELF:
             return distribution_score(predicted, targets)
         # Two crops of a track stand next to each other: even against odd ones.
@@ -133,33 +148,88 @@ def explained(loss: Tensor, baseline: Tensor) -> float:
     return 1.0 - float(loss) / float(baseline) if float(baseline) > _NOTHING else math.nan
 
 
-class TaggingLearner(Learner):
-    """Choi 2017: all tags of a track at once."""
+def taught_objective(
+    kind: Kind, distance: objectives.Distance
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """What to minimise for probabilities and for vectors; None for the paper's own labels."""
+    if kind == "vector":
+        return partial(objectives.matching, distance=distance)
+    return objectives.tagging if kind == "probabilities" else None
 
-    def __init__(self, network: Choi2017) -> None:
-        """Train all of ``network``."""
+
+def taught_score(kind: Kind, predicted: Tensor, targets: Tensor) -> float:
+    """Share of the cross-entropy or, for vectors, of the squared error that is explained (R²)."""
+    if kind == "vector":
+        error = (predicted - targets).square().sum()
+        return explained(error, (targets - targets.mean(0)).square().sum())
+    # A tag that is known of no track has no mean, and does not count.
+    mean = targets.nanmean(0).nan_to_num(0.5).clamp(1e-6, 1.0 - 1e-6)
+    baseline = objectives.tagging(mean.logit().expand_as(targets), targets)
+    return explained(objectives.tagging(predicted, targets), baseline)
+
+
+class TaggingLearner(Learner):
+    """Choi 2017: all tags of a track at once, and vectors of teachers from all layers.
+
+    The means of the five layers' maps, which are the extractor's feature, stand side by side, and
+    a linear map of them says each vector. These maps are no part of the checkpoint.
+    """
+
+    def __init__(
+        self,
+        network: Choi2017,
+        tags: str = "tag",
+        vectors: Mapping[str, int] | None = None,
+        distance: objectives.Distance = "smooth_l1",
+    ) -> None:
+        """Train all of ``network``, its head by the source ``tags``; ``vectors``: sizes."""
         super().__init__()
-        self.network = network
+        self.network, self._tags, self._distance = network, tags, distance
+        width = sum(block.conv.out_channels for block in network.blocks)
+        # Layers differ in scale; without this the loudest would be heard alone.
+        self.scale = nn.BatchNorm1d(width, affine=False)
+        self.vectors = nn.ModuleDict(
+            {source: nn.Linear(width, size) for source, size in (vectors or {}).items()}
+        )
 
     def forward(self, images: Tensor, targets: Targets, seed: int) -> dict[str, Tensor]:
-        """Cross-entropy of the tags."""
-        logits = self.network(images.flatten(0, 1))
-        return {source: objectives.tagging(logits, tags) for source, tags in targets.items()}
+        """Cross-entropy of the tags, distance of the vectors."""
+        predicted = self.predict(images.flatten(0, 1), list(targets))
+        return {
+            source: self._loss(source, predicted[source], targets[source]) for source in targets
+        }
+
+    def _loss(self, source: str, predicted: Tensor, targets: Tensor) -> Tensor:
+        if source == self._tags:
+            return objectives.tagging(predicted, targets)
+        known = known_rows(targets)
+        if not len(known):
+            return 0.0 * predicted.sum()
+        return objectives.matching(predicted[known], targets[known], self._distance)
 
     def parameters_of(self, source: str | None) -> list[nn.Parameter]:
-        """One source: everything is shared."""
-        return list(self.parameters()) if source is None else []
+        """The network with the head of tags, or the map of one vector."""
+        if source is None:
+            return list(self.network.parameters())
+        return list(self.vectors[source].parameters()) if source in self.vectors else []
 
     def predict(self, images: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
-        """Logits of the tags."""
-        return {source: self.network(images) for source in sources}
+        """Logits of the tags, vectors."""
+        means, maps = [], images
+        for block in self.network.blocks:
+            maps = block(maps)
+            if self.vectors:
+                means.append(maps.mean((2, 3)))
+        predicted = {self._tags: self.network.head(maps.flatten(1))}
+        if self.vectors:
+            feature = self.scale(torch.cat(means, dim=1))
+            predicted |= {source: vector(feature) for source, vector in self.vectors.items()}
+        return {source: predicted[source] for source in sources}
 
     def score(self, source: str, predicted: Tensor, targets: Tensor) -> float:
-        """Share of the cross-entropy of always saying the mean that is explained."""
-        # A tag that is known of no track has no mean, and does not count.
-        mean = targets.nanmean(0).nan_to_num(0.5).clamp(1e-6, 1.0 - 1e-6)
-        baseline = objectives.tagging(mean.logit().expand_as(targets), targets)
-        return explained(objectives.tagging(predicted, targets), baseline)
+        """As :func:`taught_score`."""
+        kind: Kind = "probabilities" if source == self._tags else "vector"
+        return taught_score(kind, predicted, targets)
 
 
 class EmbeddingLearner(Learner):
@@ -179,8 +249,8 @@ class EmbeddingLearner(Learner):
             known = torch.nonzero(labels.nan_to_num().any(1)).flatten()
             scores = self._scores(source, frames[known])
             truth = labels[known] > 0
-            # One of a track's labels, at random.
-            positive = torch.multinomial(truth.float(), 1, generator=draw).flatten()
+            # One of a track's labels, at random; a teacher's in proportion to their weight.
+            positive = torch.multinomial(labels[known].float(), 1, generator=draw).flatten()
             found = warp.sample(scores, positive, truth, draw)
             losses[source] = warp.warp_loss(scores, positive, found)
         return losses

@@ -6,7 +6,7 @@ A step depends on the seed and its number alone (``crops.py``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mirfeat.training.learners import SELF
 from mirfeat.training.preparation import Hardware, Run
 from mirfeat.training.runlog import RunLog
 from mirfeat.training.state import RunState, inputs_of
+from mirfeat.training.targets.make import Targets, weights_by_key
 from mirfeat.training.validation import Validator
 from mirfeat.training.warm_start import warm_start
 
@@ -33,13 +34,17 @@ from mirfeat.training.warm_start import warm_start
 _SAMPLE = 512
 
 
-class _StepBatches(Dataset[tuple[Tensor, Tensor, int]]):
-    """Crops by number of the step."""
+class _StepBatches(Dataset[tuple[Tensor, dict[str, Tensor], int]]):
+    """Crops and their targets by number of the step."""
 
-    def __init__(self, plan: schedule.Plan, crops: CropSource, seed: int, place: tuple[int, int]):
-        self._plan, self._crops, self._seed, self._place = plan, crops, seed, place
+    def __init__(
+        self, plan: schedule.Plan, crops: CropSource, targets: Mapping[str, Targets],
+        seed: int, place: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self._plan, self._crops, self._targets = plan, crops, targets
+        self._seed, self._place = seed, place
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, int]:
+    def __getitem__(self, step: int) -> tuple[Tensor, dict[str, Tensor], int]:
         sources = self._plan.sources(step)
         rows, chances = self._plan.eligible(sources)
         process, processes = self._place
@@ -52,7 +57,12 @@ class _StepBatches(Dataset[tuple[Tensor, Tensor, int]]):
             process=process,
             processes=processes,
         )
-        return torch.from_numpy(batch.levels), torch.from_numpy(batch.rows), step
+        # Targets of all views one after the other, as the learner sees them.
+        rows, spans = np.tile(batch.rows, len(batch.spans)), batch.spans.reshape(-1, 2)
+        targets = {
+            source: torch.from_numpy(self._targets[source].crops(rows, spans)) for source in sources
+        }
+        return torch.from_numpy(batch.levels), targets, step
 
 
 class Training:
@@ -69,9 +79,7 @@ class Training:
             run.cache, run.manifest.ids, run.recipe.frames, config.augmentation
         )
         self._augment = Augmenter(config.augmentation, run.cache.mel)
-        self._targets = {
-            source: torch.from_numpy(target.values) for source, target in run.targets.items()
-        }
+        self._weights = weights_by_key(config.sources.weights)
         self._state = RunState(config, inputs_of(run))
 
     def run(self, overwrite: bool) -> None:
@@ -114,8 +122,8 @@ class Training:
             disable=True if not fabric.is_global_zero else self._quiet,
         )  # fmt: skip
         with bar:
-            for levels, rows, step in self._batches():
-                for source, loss in self.step(learner, levels, rows, int(step)).items():
+            for levels, targets, step in self._batches():
+                for source, loss in self.step(learner, levels, targets, int(step)).items():
                     losses.add(source, loss)
                 state.step = int(step) + 1
                 bar.update()
@@ -131,10 +139,12 @@ class Training:
                         state.save()
                     saved = time.monotonic()
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+    def _batches(self) -> Iterator[tuple[Tensor, dict[str, Tensor], int]]:
         fabric, workers = self._fabric, self._hardware.workers
         place = (fabric.global_rank, fabric.world_size)
-        batches = _StepBatches(self._plan, self._crops, self._run.config.seed, place)
+        batches = _StepBatches(
+            self._plan, self._crops, self._run.targets, self._run.config.seed, place
+        )
         steps = range(self._state.step, self._plan.steps)
         on_gpu = fabric.device.type == "cuda"
         loader: Any = DataLoader(
@@ -142,8 +152,10 @@ class Training:
         )
         return iter(loader)
 
-    def step(self, learner: Any, levels: Tensor, rows: Tensor, step: int) -> dict[str, Tensor]:
-        """One step on one batch: loss of each of its sources."""
+    def step(
+        self, learner: Any, levels: Tensor, targets: Mapping[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """One step on one batch: loss of each of its sources, before its weight."""
         config, fabric, plan = self._run.config, self._fabric, self._plan
         sources = plan.sources(step)
         seed = augmentation_seed(config.seed, step, fabric.global_rank)
@@ -155,13 +167,10 @@ class Training:
             images = self._run.recipe.frontend.scale(mixed.levels)
             images = images.view(views, size, *images.shape[1:])
             targets = {
-                source: mixed.targets(
-                    self._targets[source][rows].to(fabric.device).repeat(views, 1)
-                )
-                for source in sources
+                source: mixed.targets(targets[source].to(fabric.device)) for source in sources
             }
         losses: dict[str, Tensor] = learner(images, targets, seed)
-        total = torch.stack(list(losses.values())).sum()
+        total = torch.stack([self._weights.get(s, 1.0) * loss for s, loss in losses.items()]).sum()
         if not torch.isfinite(total):
             raise TrainingError(
                 f"step {step}: the loss of {', '.join(sources)} is {total.item()}. A smaller "

@@ -16,6 +16,10 @@ from torch import Tensor, nn
 from mirfeat.errors import ConfigError
 
 PairScheme = Literal["halves", "all"]
+Distance = Literal["smooth_l1", "cosine"]
+Kind = Literal["labels", "probabilities", "vector"]
+"""What a target is: the paper's own labels, probabilities of labels, or numbers to come near to."""
+
 # Column of the head of ``self`` that stands for two crops of one track, as in the authors' files.
 DIFFERENT, SAME = 0, 1
 
@@ -91,6 +95,32 @@ def tagging(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> T
     total = F.binary_cross_entropy_with_logits(logits.float(), filled, cells, reduction="sum")
     count = cells.sum()
     return total / torch.where(count > 0, count, 1.0)
+
+
+def matching(predicted: Tensor, targets: Tensor, distance: Distance = "smooth_l1") -> Tensor:
+    """Distance of predicted from target vectors: another network's feature is to be found again.
+
+    Source: Ding & Lerch, Audio embeddings as teachers for music classification, ISMIR 2023.
+
+    Args:
+        predicted: [B, k].
+        targets: [B, k]; for ``smooth_l1`` of mean square about 1, since errors below 1 count
+            squared and those above as they are.
+        distance: ``smooth_l1``, averaged over all numbers, or ``cosine``, 1 - cosine of the angle
+            averaged over examples.
+
+    Returns:
+        float32 scalar, 0 where both are equal.
+
+    Raises:
+        ConfigError: shapes differ, there is no example, or another distance.
+    """
+    _check_shapes(predicted, targets)
+    if distance == "smooth_l1":
+        return F.smooth_l1_loss(predicted.float(), targets.float())
+    if distance == "cosine":
+        return 1.0 - F.cosine_similarity(predicted.float(), targets.float(), dim=1).mean()
+    raise ConfigError(f"distance {distance!r}: take 'smooth_l1' or 'cosine'.")
 
 
 def pairs(head: nn.Module, left: Tensor, right: Tensor, scheme: PairScheme = "halves") -> Tensor:

@@ -15,8 +15,7 @@ from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import FailedTrack, MelCache, build
 from mirfeat.training.mel_frames import Track
 from mirfeat.training.recipes import Recipe, make_recipe
-from mirfeat.training.targets.label_sources import SourceTargets
-from mirfeat.training.targets.make import make_targets
+from mirfeat.training.targets.make import Targets, make_targets
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Run:
     config: TrainConfig
     manifest: Manifest
     cache: MelCache
-    targets: dict[str, SourceTargets]
+    targets: dict[str, Targets]
     recipe: Recipe
     failures: Sequence[FailedTrack] = ()
 

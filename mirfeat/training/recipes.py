@@ -32,7 +32,7 @@ from mirfeat.training.learners import (
     Learner,
     TaggingLearner,
 )
-from mirfeat.training.targets.label_sources import SourceTargets
+from mirfeat.training.targets.make import Targets
 
 _KIM2018: Mapping[str, Mapping[str, Any]] = {
     "sources": {"factors": 40},
@@ -156,7 +156,7 @@ class EmbeddingRecipe(Recipe):
         return Weights(tensors, {"extractor": self.spec.name, "labels": names})
 
 
-def make_recipe(config: TrainConfig, targets: Mapping[str, SourceTargets]) -> Recipe:
+def make_recipe(config: TrainConfig, targets: Mapping[str, Targets]) -> Recipe:
     """Network of ``config.extractor`` for these targets, drawn from the seed.
 
     Raises:
@@ -177,7 +177,7 @@ def _branched(
     config: TrainConfig,
     spec: ExtractorSpec,
     frontend: Frontend,
-    targets: Mapping[str, SourceTargets],
+    targets: Mapping[str, Targets],
 ) -> Recipe:
     sizes = {source: 2 if source == SELF else t.size for source, t in targets.items()}
     if spec.name == "kim2019-ss-r" and len(sizes) > 1:
@@ -194,7 +194,13 @@ def _branched(
         objective = objectives.divergence
     glorot_uniform(network, np.random.Generator(np.random.PCG64(config.seed)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = BranchedLearner(network, objective, config.sources.pairs)
+    learner = BranchedLearner(
+        network,
+        objective,
+        config.sources.pairs,
+        {source: target.kind for source, target in targets.items()},
+        config.sources.distance,
+    )
     return BranchedRecipe(spec, frontend, learner, _frames(spec), network, sizes)
 
 
@@ -202,22 +208,30 @@ def _tagging(
     config: TrainConfig,
     spec: ExtractorSpec,
     frontend: Frontend,
-    targets: Mapping[str, SourceTargets],
+    targets: Mapping[str, Targets],
 ) -> Recipe:
-    (target,) = targets.values()
-    network = Choi2017(target.size)
+    tags = [source for source, target in targets.items() if target.kind != "vector"]
+    if len(tags) != 1:
+        raise ConfigError(
+            f"choi2017 has one head of tags, for {' and '.join(tags) or 'no source'} among the "
+            f"sources {', '.join(targets)}: name 'tag' or one source of probabilities, and vectors "
+            "beside it."
+        )
+    network = Choi2017(targets[tags[0]].size)
     choi2017.draw(network, config.seed)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TaggingRecipe(
-        spec, frontend, TaggingLearner(network), _frames(spec), network, target.names
-    )
+    vectors = {source: target.size for source, target in targets.items() if source != tags[0]}
+    torch.manual_seed(config.seed)  # the maps to vectors
+    learner = TaggingLearner(network, tags[0], vectors, config.sources.distance)
+    names = targets[tags[0]].names
+    return TaggingRecipe(spec, frontend, learner, _frames(spec), network, names)
 
 
 def _embedding(
     config: TrainConfig,
     spec: ExtractorSpec,
     frontend: Frontend,
-    targets: Mapping[str, SourceTargets],
+    targets: Mapping[str, Targets],
 ) -> Recipe:
     network = hamel2013.Hamel2013({source: t.size for source, t in targets.items()})
     generator = np.random.Generator(np.random.PCG64(config.seed))

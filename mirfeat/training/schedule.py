@@ -15,7 +15,7 @@ from mirfeat.training.config import Optimiser, TrainConfig
 from mirfeat.training.crops import source_stream
 from mirfeat.training.manifest import Manifest
 from mirfeat.training.mel_cache import MelCache
-from mirfeat.training.targets.label_sources import SourceTargets
+from mirfeat.training.targets.make import Targets
 
 # How often a run is validated where the configuration does not say.
 _VALIDATIONS = 20
@@ -57,7 +57,7 @@ def make_plan(
     config: TrainConfig,
     manifest: Manifest,
     cache: MelCache,
-    targets: Mapping[str, SourceTargets],
+    targets: Mapping[str, Targets],
 ) -> Plan:
     """The plan of a run.
 

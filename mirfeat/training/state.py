@@ -19,6 +19,7 @@ from mirfeat.networks import checkpoint
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.preparation import Run
 from mirfeat.training.recipes import Recipe
+from mirfeat.training.targets.teachers import digest_of, split_source
 
 logger = logging.getLogger("mirfeat")
 
@@ -28,8 +29,8 @@ FILE = "state.pt"
 def inputs_of(run: Run) -> dict[str, str]:
     """sha256 of what a run reads beside its configuration: ``manifest``, ``taste``, ``initial``.
 
-    Only what is used is there. Empty for an ``initial`` that is no longer at hand, which a run that
-    goes on does not need.
+    Only what is used is there, and each source of a teacher by its name. Empty for an ``initial``
+    that is no longer at hand, which a run that goes on does not need.
 
     Raises:
         CheckpointMismatchError, ChecksumError: ``initial`` is no checkpoint, or damaged.
@@ -38,6 +39,9 @@ def inputs_of(run: Run) -> dict[str, str]:
     inputs = {"manifest": run.manifest.sha256}
     if config.sources.taste and "taste" in run.targets:
         inputs["taste"] = sha256_of(_path_of("taste", config))
+    for source in config.sources.names:
+        if found := split_source(source, config.teachers):
+            inputs[source] = digest_of(config.teachers[found[0]], found[1])
     if config.initial != Path():
         # Its tensors alone: the run it comes from writes it anew each time its command is repeated,
         # with the record of the day.
@@ -48,6 +52,8 @@ def inputs_of(run: Run) -> dict[str, str]:
 
 
 def _path_of(name: str, config: TrainConfig) -> Path:
+    if found := split_source(name, config.teachers):
+        return config.teachers[found[0]]
     taste = config.manifest.parent / config.sources.taste
     return {"manifest": config.manifest, "taste": taste, "initial": config.initial}[name]
 

@@ -32,6 +32,9 @@ class Validator:
         self._rows = np.array(rows, np.int64)
         # An even number, so that the self source has pairs.
         self._number = run.config.validation.crops + run.config.validation.crops % 2
+        crops = CropSource(run.cache, run.manifest.ids, run.recipe.frames)
+        spans = [crops.spread_spans(row, self._number) for row in rows]
+        self._spans = np.concatenate(spans) if spans else np.empty((0, 2))
 
     @torch.no_grad()
     def scores(self) -> dict[str, float]:
@@ -55,10 +58,12 @@ class Validator:
         if int(known.sum()) < 2:
             return math.nan
         predicted = predicted.view(-1, self._number, predicted.shape[1])[known]
-        truth = torch.from_numpy(target.values[self._rows])[known]
         if source != SELF:
-            repeated = truth.repeat_interleave(self._number, dim=0)
-            return learner.score(source, predicted.flatten(0, 1), repeated)
+            truth = torch.from_numpy(target.crops(self._rows.repeat(self._number), self._spans))
+            truth = truth.view(-1, self._number, truth.shape[1])[known].flatten(0, 1)
+            said = ~truth.isnan().all(1)  # a teacher may pass over a stretch of a track
+            return learner.score(source, predicted.flatten(0, 1)[said], truth[said])
+        truth = torch.from_numpy(target.values[self._rows])[known]
         # One pair of crops a track at a time: no track meets itself as another.
         pairs = [predicted[:, first : first + 2] for first in range(0, self._number, 2)]
         return float(np.mean([learner.score(source, pair.flatten(0, 1), truth) for pair in pairs]))

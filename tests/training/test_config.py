@@ -45,7 +45,8 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         'cache = "mel"\ninitial = "old.safetensors"\nseed = 7\n'
         'licence = "CC0-1.0"\ntraining_data = "ours"\n'
         '[sources]\nnames = ["self", "tag"]\nfactors = 20\norder = "alternate"\nintersect = true\n'
-        'pairs = "all"\nbalance = 0.5\ntaste = "taste.csv"\n'
+        'pairs = "all"\nbalance = 0.5\ntaste = "taste.csv"\ncomponents = 9\n'
+        'distance = "cosine"\n[sources.weights]\nself = 2\n[teachers]\nwise = "store"\n'
         '[optimiser]\nname = "sgd"\nrate = 0.1\nweight_decay = 0.01\nbatch = 8\nepochs = 2.5\n'
         'steps = 9\nschedule = "cosine"\nwarmup = 3\n'
         "[augmentation]\ngain_db = 1.0\nequaliser_db = 2.0\nshift_bands = 3.0\nstretch = 0.1\n"
@@ -61,7 +62,19 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         7,
         "CC0-1.0",
         "ours",
-        Sources(("self", "tag"), 20, "alternate", True, "all", 0.5, "taste.csv"),
+        {"wise": tmp_path / "store"},
+        Sources(
+            ("self", "tag"),
+            20,
+            "alternate",
+            True,
+            "all",
+            0.5,
+            "taste.csv",
+            {"self": 2.0},
+            9,
+            "cosine",
+        ),
         Optimiser("sgd", 0.1, 0.01, 8, 2.5, 9, "cosine", 3),
         Augmentation(1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         Validation(0.2, 5, 6, "last"),
@@ -241,6 +254,7 @@ def test_the_identity_goes_with_what_decides_the_result(tmp_path: Path) -> None:
         replace(config, seed=1),
     ]
     other_values: dict[Any, Any] = {int: 3, float: 0.123, bool: True, str: "x", tuple: ("tag",)}
+    other_values |= {dict: {"tag": 2.0}}
     for name in ("sources", "optimiser", "augmentation", "validation"):
         section = getattr(config, name)
         for field in fields(section):

@@ -360,3 +360,12 @@ def test_self_scores_0_for_a_head_that_knows_nothing() -> None:
             parameter.zero_()
         score = learner.score("self", torch.randn(8, 256), torch.zeros(4, 0))
     assert score == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_source_of_which_a_batch_knows_nothing_costs_nothing_where_all_is_shared() -> None:
+    learner = learner_of("kim2019", {"tag": 4, "bpm": 4}, branch=12)
+    unknown = torch.full((CLIPS, 4), torch.nan)
+    losses = learner(images_of("kim2019"), {"tag": distributions(), "bpm": unknown}, 0)
+    torch.stack(list(losses.values())).sum().backward()
+    assert losses["bpm"].item() == 0.0
+    assert losses["tag"].item() > 0.0

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -39,6 +40,14 @@ class SourceTargets:
 
     values: np.ndarray
     names: tuple[str, ...] = ()
+
+    # A learning source of the papers, each learnt as its paper says.
+    kind: ClassVar[Literal["labels"]] = "labels"
+
+    def crops(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """Targets [B, k] of crops of the tracks ``rows`` [B]; where they are does not matter."""
+        targets: np.ndarray = self.values[rows]
+        return targets
 
     @property
     def size(self) -> int:

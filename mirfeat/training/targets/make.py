@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,13 @@ from mirfeat.training.targets.label_sources import (
     frequent_tags,
     labels_of,
 )
+from mirfeat.training.targets.teachers import open_teacher, renamed, split_source
+from mirfeat.training.targets.timed import TimedTargets, timed_targets
 
 logger = logging.getLogger("mirfeat")
+
+Targets = SourceTargets | TimedTargets
+"""Targets of a source, the same for a whole track or not."""
 
 FORMAT = 1
 # What networks learn where a configuration names nothing: the papers' sources.
@@ -37,12 +43,12 @@ _USUAL = {
 }
 
 
-def make_targets(
-    config: TrainConfig, manifest: Manifest, cache: MelCache
-) -> dict[str, SourceTargets]:
+def make_targets(config: TrainConfig, manifest: Manifest, cache: MelCache) -> dict[str, Targets]:
     """Targets of the sources that ``config`` names, or of all that the manifest can feed.
 
-    They are kept in the cache folder and made again only when something they depend on differs.
+    They are kept in the cache folder and made again only when something they depend on differs;
+    those of teachers are read from their tables each time. The network's name of a source has no
+    full stop: ``musicnn.tags`` becomes ``musicnn-tags``.
 
     Raises:
         ConfigError: a source that is not known.
@@ -55,17 +61,20 @@ def make_targets(
     seed = config.seed % 2**32  # what scikit-learn takes
     material = Material(manifest, train, cache, config.sources.factors, seed, taste)
     makers = _makers(config, manifest)
-    targets = {}
+    targets: dict[str, Targets] = {}
     for source, maker in makers.items():
         try:
-            target = _kept(config, material, source, partial(maker, material))
+            if split_source(source, config.teachers) is None:
+                target: Targets = _kept(config, material, source, partial(maker, material))
+            else:
+                target = maker(material)
         except MissingPackageError as error:
             if config.sources.names:
                 raise
             logger.warning("left out: the source %r: %s", source, error)
             continue
         if (target.known & train).any():
-            targets[source] = target
+            targets[key_of(source)] = target
         elif config.sources.names:
             raise TrainingError(
                 f"{manifest.path}: no training track has a label for the source {source!r}."
@@ -78,28 +87,86 @@ def make_targets(
     return targets
 
 
-def _makers(
-    config: TrainConfig, manifest: Manifest
-) -> dict[str, Callable[[Material], SourceTargets]]:
+def _makers(config: TrainConfig, manifest: Manifest) -> dict[str, Callable[[Material], Any]]:
     family = config.extractor.partition("-")[0]
-    if family == "choi2017":
-        if config.sources.names not in ((), ("tag",)):
-            raise ConfigError("choi2017 learns the source 'tag' alone.")
-        return {"tag": frequent_tags}
-    if family == "hamel2013":
-        return _label_sets(config, manifest)
-    if family not in _USUAL:
+    if family not in ("hamel2013", *_USUAL):
         raise ConfigError(f"{config.extractor} is not trained: it has no weights.")
-    names = config.sources.names or _USUAL[family]
-    for name in names:
-        if name not in MAKERS:
-            guess = did_you_mean(name, MAKERS)
-            raise ConfigError(f"unknown source {name!r}.{guess} Known: {', '.join(MAKERS)}.")
-    return {name: MAKERS[name] for name in names}
+    taught = {name: maker for name in config.sources.names if (maker := _taught(config, name))}
+    own = tuple(name for name in config.sources.names if name not in taught)
+    if taught and not own:
+        return taught
+    if family == "hamel2013":
+        found: Mapping[str, Callable[[Material], Any]] = _label_sets(config, manifest, own)
+        return {**found, **taught}
+    known = {"tag": frequent_tags} if family == "choi2017" else MAKERS
+    for name in own:
+        if name not in known:
+            raise ConfigError(_unknown(config, name, tuple(known)))
+    return {
+        name: taught.get(name) or known[name] for name in config.sources.names or _USUAL[family]
+    }
+
+
+def _taught(config: TrainConfig, source: str) -> Callable[[Material], TimedTargets] | None:
+    """What makes the targets of a teacher's source; None for the others."""
+    found = split_source(source, config.teachers)
+    if found is None:
+        return None
+    folder, thing = config.teachers[found[0]], found[1]
+
+    def make(material: Material) -> TimedTargets:
+        return timed_targets(
+            renamed(open_teacher(folder, thing), names_of(material.manifest)),
+            list(material.manifest.ids),
+            material.train,
+            config.sources.components,
+            ranked=config.extractor.startswith("hamel2013"),
+        )
+
+    return make
+
+
+def names_of(manifest: Manifest) -> dict[str, str]:
+    """Id by everything that a teacher may call a track: the id, and each end of its path.
+
+    A store of features names clips by their path below the folder that was extracted.
+    """
+    names: dict[str, str | None] = {}
+    for id, file in zip(manifest.ids, manifest.files, strict=True):
+        for start in range(len(file.parts)):
+            end = "/".join(file.parts[start:])
+            names[end] = id if names.get(end, id) == id else None  # None: of two tracks
+    found = {name: id for name, id in names.items() if id is not None}
+    return found | {id: id for id in manifest.ids}
+
+
+def _unknown(config: TrainConfig, name: str, known: tuple[str, ...]) -> str:
+    teacher, dot, _ = name.partition(".")
+    if dot:
+        teachers = ", ".join(config.teachers) or "nothing"
+        return (
+            f"source {name!r}: there is no teacher {teacher!r}; [teachers] of the configuration "
+            f"has {teachers}."
+        )
+    guess = did_you_mean(name, known)
+    return (
+        f"unknown source {name!r}.{guess} Known: {', '.join(known)}; and what [teachers] say, such "
+        "as 'musicnn.tags'."
+    )
+
+
+def weights_by_key(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights of sources by the network's name of each."""
+    return {key_of(source): weight for source, weight in weights.items()}
+
+
+def key_of(source: str) -> str:
+    """The network's name of a source: names of modules have no full stop."""
+    return source.replace(".", "-")
 
 
 def _label_sets(
-    config: TrainConfig, manifest: Manifest
+    config: TrainConfig, manifest: Manifest, columns: tuple[str, ...]
 ) -> dict[str, Callable[[Material], SourceTargets]]:
     """One set for each column named and each data set: equal names need not mean the same."""
     usual = "tags" if config.extractor == "hamel2013-tag" else "genre"
@@ -111,7 +178,7 @@ def _label_sets(
             "name of its parameters cannot have. Rename it in the column 'dataset'."
         )
     sets: dict[str, Callable[[Material], SourceTargets]] = {}
-    for column in config.sources.names or (usual,):
+    for column in columns or (usual,):
         if not manifest.has(column):
             raise TrainingError(f"{manifest.path}: no labels in the column {column!r}.")
         if not several:
