@@ -99,15 +99,24 @@ class Extractor:
         return self.embed(located(path))
 
     def tags(
-        self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
+        self,
+        audio: AudioLike,
+        sample_rate: int | None = None,
+        *,
+        top: int = 10,
+        unheard: bool = False,
     ) -> tuple[Tag, ...]:
         """The ``top`` most probable tags of one clip, averaged over its segments.
+
+        A checkpoint may say which of its tags it cannot hear (``unheard_tags`` in its metadata):
+        they are left out unless ``unheard`` is set.
 
         Raises:
             OptionError: the network has no tag head.
         """
         unit = self._only("tags")
-        return predictions.tags(unit, self._source(audio, sample_rate), self.max_seconds, top)
+        source = self._source(audio, sample_rate)
+        return predictions.tags(unit, source, self.max_seconds, top, unheard)
 
     def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, np.ndarray]:
         """What each learning source's head predicts: a distribution over its factors, float32.

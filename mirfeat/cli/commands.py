@@ -134,7 +134,7 @@ def _tags(arguments: argparse.Namespace) -> int:
     with _load(arguments) as extractor:
         for path in arguments.files:
             try:
-                tags = extractor.tags(path, top=arguments.top)
+                tags = extractor.tags(path, top=arguments.top, unheard=arguments.unheard)
             except (AudioError, MissingPackageError) as error:
                 failed += 1
                 print(f"failed: {error}", file=sys.stderr)

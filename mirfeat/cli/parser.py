@@ -44,6 +44,9 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("-m", "--extractor", default="choi2017", metavar="NAME")
     command.add_argument("--top", type=positive, default=10, metavar="N", help="default: 10")
+    command.add_argument(
+        "--unheard", action="store_true", help="also tags that the checkpoint cannot hear"
+    )
     _add_loading(command)
     command = add("download", "Fill the cache folder for offline use.")
     command.add_argument("names", nargs="*", metavar="NAME")

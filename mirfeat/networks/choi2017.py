@@ -68,6 +68,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     unused = ("running_mean", "running_var", "scaling.reference") if clip else ()
     fill({"frontend": frontend, "network": network}, weights, unused=unused)
     taps = (ClipTaps if clip else FrozenTaps)(network, layers, tags)
+    taps.unheard_tags = frozenset(weights.metadata.get("unheard_tags", ()))
     return Model(frontend, taps)
 
 

@@ -134,6 +134,7 @@ class LayerTaps(nn.Module):
         """Features of ``layers``, for example "135", in that order; names of the head's tags."""
         super().__init__()
         self.tag_names = tuple(tag_names)
+        self.unheard_tags: frozenset[str] = frozenset()
         self.taps = [int(layer) - 1 for layer in layers]
         self.head = trained.head
         self.block_sizes = {f"layer{layer}": CHANNELS for layer in layers}

@@ -67,8 +67,12 @@ class LabelSpace:
         return f"LabelSpace({len(self.names)} labels of {', '.join(sets)})"
 
 
-def tags(unit: Unit, source: Source, max_seconds: float | None, top: int) -> tuple[Tag, ...]:
-    """The most probable tags of a clip.
+def tags(
+    unit: Unit, source: Source, max_seconds: float | None, top: int, unheard: bool = False
+) -> tuple[Tag, ...]:
+    """The most probable tags of a clip, without those that the checkpoint says it cannot hear.
+
+    ``unheard``: with them.
 
     Raises:
         OptionError: the network has no tag head, or ``top`` is below 1.
@@ -80,8 +84,9 @@ def tags(unit: Unit, source: Source, max_seconds: float | None, top: int) -> tup
         raise OptionError(f"top={top}: it is 1 or more tags.")
     names, probabilities = network.tag_names, network.tag_probabilities
     average = _average(unit, source, max_seconds, probabilities, len(names))
-    best = np.argsort(-average, kind="stable")[:top]
-    return tuple(Tag(names[index], float(average[index])) for index in best)
+    hidden = frozenset() if unheard else getattr(network, "unheard_tags", frozenset())
+    best = [i for i in np.argsort(-average, kind="stable") if names[i] not in hidden]
+    return tuple(Tag(names[index], float(average[index])) for index in best[:top])
 
 
 def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, np.ndarray]:

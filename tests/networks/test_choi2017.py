@@ -1,5 +1,6 @@
 """choi2017: against a float64 twin, against the authors' numbers, and its options."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +262,17 @@ def test_clip_taps_are_the_literal_network_in_training_mode(random_weights: Weig
         network.train()
         expected = network.blocks[1](network.blocks[0](image)).mean((2, 3))
     torch.testing.assert_close(mean, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tags_that_a_checkpoint_cannot_hear_are_left_out_unless_asked_for(
+    tmp_path: Path, random_weights: Weights, audio: np.ndarray
+) -> None:
+    metadata = {**random_weights.metadata, "unheard_tags": {"rock": 0.4, "sad": None}}
+    path = tmp_path / "deaf.safetensors"
+    checkpoint.write(path, replace(random_weights, metadata=metadata))
+    extractor = load(path)
+    heard = [tag.name for tag in extractor.tags(audio, RATE, top=50)]
+    every = [tag.name for tag in extractor.tags(audio, RATE, top=50, unheard=True)]
+    assert set(every) - set(heard) == {"rock", "sad"}
+    assert heard == [name for name in every if name not in ("rock", "sad")]
+    assert len(extractor.tags(audio, RATE, top=3)) == 3
