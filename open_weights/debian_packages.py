@@ -97,6 +97,25 @@ PACKAGES = (
     ),
     Package("freeorion-data", "usr/share/games/freeorion/default/data/sound", "CC-BY-SA-3.0"),
     Package("pathological", "usr/share/games/pathological/music", "GPL-2+"),
+    Package("berusky2-data", "usr/share/games/berusky2", "GPL-2+", music="music"),
+    Package("warmux-data", "usr/share/games/warmux/music", "GPL-2+"),
+    Package("zaz-data", "usr/share/games/zaz", "CC-BY-SA-3.0"),
+    Package("freecol", "usr/share/games/freecol/default/resources/music", "CC-BY-4.0"),
+    Package("xmoto-data", "usr/share/games/xmoto/Textures/Musics", "GPL-2+"),
+    Package("extremetuxracer-data", "usr/share/games/etr/music", "GPL-2+"),
+    Package("torcs-data", "usr/share/games/torcs/data/music", "GPL-2+"),
+    Package("gigalomania-data", "usr/share/gigalomania/music", "CC-BY-3.0"),
+    Package("lugaru-data", "usr/share/games/lugaru/Sounds", "CC-BY-SA-3.0"),
+    Package("pink-pony-data", "usr/share/games/pink-pony/music", "CC-BY-SA-3.0"),
+    Package("cube2-data", "usr/share/games/cube2/packages/music", "CC-BY-SA-3.0"),
+    Package("glob2-data", "usr/share/games/glob2/data/zik", "GPL-3+"),
+    Package(
+        "openarena-088-data",
+        "music",
+        "GPL-2+",
+        archive="usr/share/games/openarena/baseoa/pak6-patch088.pk3",
+    ),
+    Package("caveexpress-data", "usr/share/games/caveexpress/sounds", "CC-BY-SA-4.0"),
 )
 
 # "package/pattern" (the pattern matches the path below Package.root): why it is left out.
@@ -113,6 +132,9 @@ EXCLUDED = {
     "redeclipse-data/sounds/ambience/*": "sound effects, no music",
     "ardentryst/theme1_raw.ogg": "an unfinished version of theme1.ogg",
     "flare-game/wind_ambient.ogg": "a sound effect, no music",
+    "lugaru-data/Wind.ogg": "a sound effect, no music",
+    "lugaru-data/*Ambient.ogg": "a sound effect, no music",
+    "caveexpress-data/cave*.ogg": "a sound effect, no music",
 }
 
 # Packages with music that were looked at and not taken, and why.
@@ -122,4 +144,6 @@ NOT_TAKEN = {
     "fb-music-high": "one tracker module",
     "xblast-tnt-musics": "short raw samples",
     "boswars-data": "no music in it",
+    "btanks-data": "its own reading of the GPL, with exceptions",
+    "plee-the-bear-data": "the licence of most, not of each, of its media files is stated",
 }

@@ -4,9 +4,9 @@ Usage::
 
     python open_weights/open_manifest.py OUTPUT.csv MUSIC/tracks.csv SYNTHETIC/tracks.csv ...
 
-Tempo is estimated where no label has it. ``dataset`` becomes ``music`` or ``synthetic``: tags of
-instruments are complete in the second only, and training must not take their absence in the first
-for a fact.
+With ``--bpm`` tempo is estimated where no label has it. ``dataset`` becomes ``music`` or
+``synthetic``: tags of instruments are complete in the second only, and training must not take their
+absence in the first for a fact.
 """
 
 from __future__ import annotations
@@ -67,12 +67,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("output", type=Path, help="the joined manifest")
     parser.add_argument("manifests", nargs="+", type=Path)
+    parser.add_argument("--bpm", action="store_true", help="estimate tempo where it is not known")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     output = args.output.resolve()
     rows = [row for table in args.manifests for row in read_rows(table.resolve(), output)]
-    with ThreadPoolExecutor(args.workers) as pool:
-        rows = list(pool.map(lambda row: with_tempo(row, output.parent), rows))
+    if args.bpm:
+        with ThreadPoolExecutor(args.workers) as pool:
+            rows = list(pool.map(lambda row: with_tempo(row, output.parent), rows))
     write_manifest(output, rows)
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     print(f"{len(rows)} tracks, {hours:.1f} h: {output}")

@@ -1,0 +1,132 @@
+"""What makes the open weights' teachers heard: tables, windows, grooves, reliability of tags."""
+
+import csv
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mirfeat.training.manifest import read_manifest
+from mirfeat.training.targets.teachers import open_teacher
+from open_weights import grooves, tag_reliability, teach
+from open_weights.efficientat import RATE, EfficientAT
+from tests.conftest import REPOSITORY
+from tests.support.training_data import write_corpus
+
+WEIGHTS = REPOSITORY.parent / "shared/data/teachers/efficientat_mn04_as.safetensors"
+INSTRUMENTS = REPOSITORY.parent / "shared/data/instruments"
+
+
+class Loudness:
+    """In the place of a network: says the root mean square of each quarter of a window."""
+
+    def embeddings(self, audio: Tensor) -> Tensor:
+        quarters = audio.unflatten(1, (4, -1)).square().mean(2).sqrt()
+        return quarters[:, :, None]
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        return embeddings * torch.arange(527)
+
+
+def test_windows_cover_a_track_and_say_where_they_are() -> None:
+    audio = np.concatenate([np.full(RATE * 10, v, np.float32) for v in (0.1, 0.2, 0.3)])
+    heard = teach.hear_windows(Loudness(), audio[: RATE * 26])  # type: ignore[arg-type]
+    np.testing.assert_allclose(heard["start"][[0, 3, 4, 8, 11]], [0.0, 7.5, 10.0, 16.0, 23.5])
+    np.testing.assert_allclose(heard["end"] - heard["start"], 2.5)
+    np.testing.assert_allclose(heard["embedding"][[0, 4, 11], 0], [0.1, 0.2, 0.3], rtol=1e-5)
+    assert heard["classes"].shape == (12, len(teach.MUSIC_CLASSES))
+
+
+def test_short_audio_is_repeated() -> None:
+    heard = teach.hear_windows(Loudness(), np.full(RATE, 0.5, np.float32))  # type: ignore[arg-type]
+    np.testing.assert_allclose(heard["embedding"][:, 0], 0.5, rtol=1e-5)
+
+
+def test_what_was_heard_becomes_a_teacher_and_is_heard_once(tmp_path: Path) -> None:
+    manifest = read_manifest(write_corpus(tmp_path))
+    heard: list[str] = []
+
+    def hear(file: Path, seconds: float) -> teach.Heard:
+        heard.append(file.stem)
+        times = np.arange(3.0)
+        values = np.full((3, 2), len(heard), np.float32)
+        return {"start": times, "end": times + 1.0, "tags": values}
+
+    for _ in range(2):
+        said = teach.all_heard(manifest, tmp_path / "kept", hear, "test")
+        teach.write_tables(said, tmp_path / "teacher", {"tags": ["rock", "calm"]})
+    assert heard == list(manifest.ids)
+    table = open_teacher(tmp_path / "teacher", "tags")
+    tracks = list(table.tracks)
+    assert table.names == ("rock", "calm")
+    assert [track.id for track in tracks] == sorted(manifest.ids)
+    np.testing.assert_array_equal(tracks[4].values, np.full((3, 2), 5.0))
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"{WEIGHTS} is not there")
+def test_mn04_hears_instruments() -> None:
+    names = [row["display_name"] for row in _classes()]
+    network = EfficientAT(WEIGHTS)
+    for file, expected in (("flute_d14f5df1", "Flute"), ("acoustic_guitar_0356dec7", "Guitar")):
+        heard = teach.hear_mn04(WEIGHTS)(INSTRUMENTS / f"{file}.ogg", float("inf"))
+        logits = network.logits(torch.from_numpy(heard["embedding"]).mean(0))
+        best = [names[i] for i in logits.topk(4).indices.tolist()]
+        assert expected in best
+
+
+def _classes() -> list[dict[str, str]]:
+    path = WEIGHTS.with_name("audioset_classes.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("degree", "key", "minor", "expected"),
+    [
+        ("I", 0, False, "C"),
+        ("V7", 0, False, "G7"),
+        ("vi", 2, False, "Bm"),
+        ("Imaj7", 5, False, "FM7"),
+        ("VII", 9, True, "G"),
+        ("i", 9, True, "Am"),
+        ("IV5", 11, False, "E5"),
+    ],
+)
+def test_chords(degree: str, key: int, minor: bool, expected: str) -> None:
+    assert grooves.chord(degree, key, minor) == expected
+
+
+def test_a_score_is_drawn_from_its_seed(tmp_path: Path) -> None:
+    folder = tmp_path / "stdlib"
+    folder.mkdir()
+    (folder / "rock.mma").write_text(
+        "Tempo 120\nDefGroove Rock\nDefGroove RockFill\nDefGroove Rock2\n", encoding="utf-8"
+    )
+    (folder / "metronome.mma").write_text("DefGroove Click\n", encoding="utf-8")
+    (style,) = grooves.styles(tmp_path)
+    assert (style.name, style.grooves, style.tempo) == ("stdlib-rock", ("Rock", "Rock2"), 120)
+    text = grooves.score(style, Random("0"))
+    assert text == grooves.score(style, Random("0")) != grooves.score(style, Random("1"))
+    bars = [line for line in text.splitlines() if line[0].isdecimal()]
+    tempo = int(text.split("Tempo ")[1].split()[0])
+    assert 40 <= len(bars) * 4 * 60 / tempo <= 50
+
+
+def test_a_tag_is_heard_if_the_student_ranks_as_the_teacher_does() -> None:
+    draw = np.random.default_rng(0)
+    teacher = draw.uniform(0.0, 0.2, (80, 3))
+    teacher[:, 2] = 0.001
+    student = np.stack([teacher[:, 0] * 0.5, draw.uniform(0, 1, 80), teacher[:, 2]], axis=1)
+    windows = tag_reliability.Windows(teacher, student, np.arange(80) % 2 == 0)
+    found = tag_reliability.areas(windows, ("good", "deaf", "rare"))
+    assert found["good"] == 1.0
+    assert found["deaf"] is not None
+    assert found["deaf"] < 0.7
+    assert found["rare"] is None
+    scale, offset = tag_reliability.fit(windows)
+    plain = tag_reliability.error(windows, torch.ones(3), torch.zeros(3))
+    assert tag_reliability.error(windows, scale, offset) < plain
