@@ -121,7 +121,7 @@ def measure(name: str, label: str, options: argparse.Namespace) -> dict[str, Any
         path = options.runs / name / f"{name}.safetensors"
         checkpoint = str(path) if path.is_file() else "open"
     extractor = mirfeat.load_extractor(name, checkpoint=checkpoint or None)
-    digest = extractor.provenance.checkpoint_sha256[:12] or "none"
+    digest = (extractor.provenance.checkpoint_sha256 or "none")[:12]
     table = read_labels(options.instruments / "labels.csv")
     files = [(options.instruments / path, 0.0) for path in table.column("path")]
     windows = windows_of(options.manifest)
