@@ -81,7 +81,8 @@ def said_of(windows: Sequence[tuple[str, Path, float]], table: Path) -> np.ndarr
 def vectors_of(extractor: Any, clips: Iterable[tuple[Path, float]], cache: Path) -> np.ndarray:
     """A vector for each clip, kept under the digest of the weights."""
     if cache.is_file():
-        return np.load(cache)
+        kept: np.ndarray = np.load(cache)
+        return kept
     rows = []
     for file, start in clips:
         with sf.SoundFile(file) as sound:

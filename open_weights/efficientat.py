@@ -173,7 +173,8 @@ class EfficientAT(nn.Module):
         maps: Tensor = self.trunk(image).mean(2)
         stretches = maps.shape[2] // FRAMES_A_STRETCH
         cut = maps[:, :, : stretches * FRAMES_A_STRETCH]
-        return cut.unflatten(2, (stretches, FRAMES_A_STRETCH)).mean(3).transpose(1, 2)
+        means: Tensor = cut.reshape(*cut.shape[:2], stretches, FRAMES_A_STRETCH).mean(3)
+        return means.transpose(1, 2)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Logits [..., 527] of AudioSet's classes. Probabilities are low in level: use logits."""

@@ -112,7 +112,8 @@ def render(text: str, soundfont: Path, gain: float) -> np.ndarray | None:
         command = ["fluidsynth", "-q", "-ni", "-F", str(folder / "score.wav"), "-r", str(RATE)]
         command += ["-g", f"{gain:.2f}", str(soundfont), str(folder / "score.mid")]
         subprocess.run(command, capture_output=True, check=True)
-        audio, _ = sf.read(folder / "score.wav", dtype="float32", frames=LONGEST * RATE)
+        read = sf.read(folder / "score.wav", dtype="float32", frames=LONGEST * RATE)
+    audio: np.ndarray = read[0]
     return audio
 
 

@@ -106,7 +106,7 @@ def fit(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits * scale + offset, truth)
         loss = loss + PENALTY * ((scale - 1.0).square().mean() + offset.square().mean())
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return scale.detach(), offset.detach()
 

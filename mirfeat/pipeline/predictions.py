@@ -84,7 +84,8 @@ def tags(
         raise OptionError(f"top={top}: it is 1 or more tags.")
     names, probabilities = network.tag_names, network.tag_probabilities
     average = _average(unit, source, max_seconds, probabilities, len(names))
-    hidden = frozenset() if unheard else getattr(network, "unheard_tags", frozenset())
+    known: frozenset[str] = getattr(network, "unheard_tags", frozenset())
+    hidden: frozenset[str] = frozenset() if unheard else known
     best = [i for i in np.argsort(-average, kind="stable") if names[i] not in hidden]
     return tuple(Tag(names[index], float(average[index])) for index in best[:top])
 
