@@ -15,12 +15,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from mirfeat.cli.labels import clips_of_features, labels_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
-from mirfeat.evaluation.datasets import load_labels
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
 from mirfeat.evaluation.inputs import read_features, read_topics
-from mirfeat.evaluation.labels import LabelTable, read_labels
 from mirfeat.evaluation.material import Options, Progress, Tick
 from mirfeat.evaluation.pages.drawing import need_matplotlib
 from mirfeat.evaluation.pages.gallery import draw
@@ -51,21 +50,6 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
         text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
         # A name of a file that is not UTF-8 becomes \udcff, which JSON reads back.
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-
-
-def labels_of(arguments: argparse.Namespace) -> LabelTable:
-    """The labels that the command line names.
-
-    Raises:
-        OptionError: none, or in two ways.
-    """
-    if bool(arguments.labels) == bool(arguments.dataset):
-        raise OptionError("labels: give --labels FILE, or --dataset NAME with --root DIR.")
-    if arguments.labels:
-        return read_labels(arguments.labels)
-    if arguments.root is None:
-        raise OptionError(f"--dataset {arguments.dataset}: say where it is with --root DIR.")
-    return load_labels(arguments.dataset, arguments.root, target=arguments.target)
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -104,6 +88,8 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
         scaling=arguments.scaling,
         strategies=arguments.strategies,
         examples=_numbers(arguments.examples),
+        draws=arguments.draws,
+        solver=arguments.solver,
         k=arguments.k,
         sources=arguments.sources.split(",") if arguments.sources else None,
         epochs=arguments.epochs,
@@ -112,7 +98,8 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
         repeats=arguments.repeats,
         published=arguments.published,
     )
-    labels, bars = labels_of(arguments), progress_bars(arguments.quiet)
+    labels = labels_of(arguments, lambda: clips_of_features(arguments.features))
+    bars = progress_bars(arguments.quiet)
     return evaluate(arguments.protocol, arguments.features, labels, options, bars)
 
 

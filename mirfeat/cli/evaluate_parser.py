@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mirfeat.cli.argument_types import positive
+from mirfeat.cli.argument_types import positive, whole
 
 EVALUATE_EXAMPLES = """\
 protocols:
@@ -33,8 +33,9 @@ examples:
       --features layer1=layer_0.npy layer2=layer_1.npy mfcc=mfcc.npy
 
 Labels: a CSV file with a column id or path, named as in the features, and one
-to predict. Columns such as artist or group keep clips of one artist in one
-fold; fold or split are taken as they are.
+to predict; or 'folders', where a clip's folder is its class; or a column of
+the table given with --manifest. Columns such as artist or group keep clips of
+one artist in one fold; fold or split are taken as they are.
 """
 
 
@@ -60,7 +61,7 @@ def add_evaluate(command: Any) -> None:
     group.add_argument("--scaling", choices=("both", "never", "always"), default="both")
     group.add_argument("--nested", action=argparse.BooleanOptionalAction, help="nested scores")
     group.add_argument("--strategies", default="paper", help="paper, all, or e.g. 12345,135,5")
-    group.add_argument("--examples", default="1,2,5,10,20,50,100", help="clips a class")
+    _add_few_shot(group)
     group.add_argument("--k", type=positive, default=10, help="neighbours; default: 10")
     group.add_argument("--sources", help="blocks to combine, e.g. genre,mfcc")
     group.add_argument("--epochs", type=positive, help="of transfer-head; default: 50")
@@ -78,6 +79,21 @@ def add_evaluate(command: Any) -> None:
     group.add_argument("--topics", type=Path, metavar="CSV", help="id, a column for each topic")
     group.add_argument("-m", "--extractor", metavar="NAME")
     group.add_argument("--checkpoint", help="of --extractor")
+
+
+def _add_few_shot(group: Any) -> None:
+    group.add_argument("--examples", default="1,2,5,10,20,50,100", help="clips a class")
+    group.add_argument("--draws", type=positive, default=10, help="of few-shot; default: 10")
+    group.add_argument(
+        "--solver",
+        choices=("logistic", "paper"),
+        default="logistic",
+        help="of few-shot: regularised (default), or the paper's least squares",
+    )
+
+
+def _shuffle(text: str) -> int | str:
+    return text if text == "none" else whole(text)
 
 
 def add_report(command: Any) -> None:
@@ -105,13 +121,18 @@ def _add_features_and_labels(command: Any) -> None:
         metavar="FILE",
         help="a folder of 'mirfeat extract', or NAME=array.npy side by side; again for another set",
     )
-    group.add_argument("--labels", type=Path, metavar="CSV", help="what to predict")
+    group.add_argument(
+        "--labels", metavar="CSV|folders|COLUMN", help="what to predict; COLUMN of --manifest"
+    )
+    group.add_argument("--manifest", type=Path, metavar="CSV", help="labels and artists of clips")
     group.add_argument("--dataset", metavar="NAME", help="or one of 'mirfeat datasets' …")
     group.add_argument("--root", type=Path, metavar="DIR", help="… and where you have it")
     group.add_argument("--target", metavar="COLUMN", help="of the labels")
     group.add_argument("--task", choices=("classification", "regression"))
     group.add_argument("--groups", metavar="COLUMN", help="what folds must not share, or none")
     group.add_argument("--folds", metavar="N|COLUMN", help="how many, or predefined ones, or none")
-    group.add_argument("--shuffle", type=int, metavar="SEED", help="deal clips out at random")
+    group.add_argument(
+        "--shuffle", type=_shuffle, metavar="SEED|none", help="of folds; default: --seed"
+    )
     group.add_argument("--seed", type=int, default=0, help="of networks and draws; default: 0")
     group.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2")

@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 import mirfeat
-from mirfeat.cli.evaluate import labels_of, options_of, progress_bars, write_json
+from mirfeat.cli.evaluate import options_of, progress_bars, write_json
+from mirfeat.cli.labels import clips_of_features, clips_of_folder, labels_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import maps
 from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable, Task
@@ -43,7 +44,7 @@ def report(arguments: argparse.Namespace) -> Path:
         MissingPackageError: matplotlib is not installed.
     """
     need_matplotlib()
-    labels = labels_of(arguments)
+    labels = labels_of(arguments, lambda: _clips(arguments))
     wanted = arguments.protocols.split(",") if arguments.protocols else list(ALL)
     if unknown := [name for name in wanted if name not in (*PROTOCOLS, "map")]:
         raise OptionError(f"no protocols {unknown}; there are {', '.join((*PROTOCOLS, 'map'))}.")
@@ -65,6 +66,14 @@ def report(arguments: argparse.Namespace) -> Path:
     write_json(join(section.evaluation for section in sections), arguments.output / "report.json")
     title = arguments.title or f"Features compared: {task.target}"
     return write_page(arguments.output / "report.html", title, _summary(task, materials), sections)
+
+
+def _clips(arguments: argparse.Namespace) -> dict[str, Path | None]:
+    """Names of the clips that features are of or will be."""
+    if arguments.features:
+        return clips_of_features(arguments.features)
+    folder = arguments.audio or arguments.root
+    return clips_of_folder(folder) if folder else {}
 
 
 def parse_extractor(text: str) -> tuple[str, dict[str, Any]]:
@@ -185,8 +194,8 @@ _TEXTS = {
     "beside it, that is the honest one.",
     "layer-sweep": "The same grid on combinations of layers (Choi et al. 2017, Figures 3 to 9).",
     "linear": "Least squares on one-hot classes, averaged over a clip (Hamel et al. 2013).",
-    "few-shot": "Linear regression after a few training clips a class (Hamel et al. 2013, Figure "
-    "3). It is at its worst where there are as many rows as numbers.",
+    "few-shot": "Logistic regression after a few training clips a class (after Hamel et al. 2013, "
+    "Figure 3): its strength is chosen on folds of these clips, and they are drawn ten times.",
     "similarity": "The share of a clip's nearest neighbours that are of its class; nothing is "
     "trained (Hamel et al. 2013, Table 5). Clips of the same group do not count as neighbours.",
     "transfer-head": "A hidden layer of 1024 on segments, probabilities averaged over a clip (Kim "

@@ -61,7 +61,7 @@ def make_folds(
     groups: Sequence[str] | None = None,
     group_name: str = "group",
     predefined: Sequence[str] | None = None,
-    seed: int | None = None,
+    seed: int | None = 0,
 ) -> Folds:
     """Folds for labels [n].
 
@@ -69,7 +69,8 @@ def make_folds(
     names train, valid and test it is test that is tested (valid, if there is no test), after
     training on the rest. Without it there are ``count`` folds, disjoint in ``groups`` if given,
     stratified by label unless it is a ``regression``. ``seed`` shuffles clips before they are
-    dealt; by default they stay in order, as in the papers' code.
+    dealt, for tables are often in the order of albums or classes; None leaves them in order, as in
+    the papers' code.
 
     Raises:
         LabelsError: too few clips, classes, groups or folds.
@@ -162,8 +163,11 @@ def _plain(labels: np.ndarray, count: int, regression: bool, seed: int | None) -
         what = "clips" if regression else "clips of the smallest class"
         raise LabelsError(f"{count} folds need 2 or more of them and {what}; there are {smallest}.")
     splitter = kind(count, shuffle=seed is not None, random_state=seed)
-    order = "in order" if seed is None else f"shuffled with seed {seed}"
-    return Folds(tuple(splitter.split(labels, labels)), f"{count} folds, {name}{order}")
+    return Folds(tuple(splitter.split(labels, labels)), f"{count} folds, {name}{_order(seed)}")
+
+
+def _order(seed: int | None) -> str:
+    return "in order" if seed is None else f"shuffled with seed {seed}"
 
 
 def _grouped(
@@ -194,7 +198,8 @@ def _grouped(
         warnings.simplefilter("ignore", UserWarning)
         splits = tuple(splitter.split(labels, labels, filled))
     stratified = "" if regression else "stratified, "
-    return Folds(splits, f"{count} folds, {stratified}disjoint in {group_name!r}")
+    said = f"{count} folds, {stratified}disjoint in {group_name!r}, {_order(seed)}"
+    return Folds(splits, said)
 
 
 def _predefined(names: np.ndarray) -> Folds:

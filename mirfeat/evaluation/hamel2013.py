@@ -1,26 +1,25 @@
-"""Protocols of Hamel et al. 2013: regression on windows, few examples, similarity, near classes.
+"""Protocols of Hamel et al. 2013: regression on windows, similarity, near classes.
 
-Genre classification (section 6.2, Table 4, Figure 3): a linear regression of one-hot classes on
-window-level features; outputs are averaged over a clip, the highest one is its class. Music
-similarity (section 6.3, Table 5): precision at 10 among nearest neighbours, nothing is trained.
-Semantic similarity (section 6.1, Table 3): nearest classes of several data sets in the label space.
+Genre classification (section 6.2, Table 4): a linear regression of one-hot classes on window-level
+features; outputs are averaged over a clip, the highest one is its class. Few examples (Figure 3):
+``few_shot.py``. Music similarity (section 6.3, Table 5): precision at 10 among nearest neighbours,
+nothing is trained. Semantic similarity (section 6.1, Table 3): nearest classes of several data sets
+in the label space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import scipy.linalg
 from sklearn.metrics import pairwise_distances_chunked
-from sklearn.preprocessing import StandardScaler
 
-from mirfeat.errors import LabelsError, OptionError
+from mirfeat.errors import LabelsError
+from mirfeat.evaluation.classifiers import least_squares_outputs, peak_note
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
 from mirfeat.evaluation.records import Evaluation, Predictions, ScoreReport, Scores, Table
 
-EXAMPLES = (1, 2, 5, 10, 20, 50, 100)
 DISTANCES = {"L1": "manhattan", "Euclidean": "euclidean", "cosine": "cosine"}
 
 
@@ -40,7 +39,7 @@ def linear(rows: Rows, labels: np.ndarray, folds: Folds) -> ScoreReport:
     classes, numbers = np.unique(labels, return_inverse=True)
     scores, tested, outputs = [], [], []
     for train, test in folds:
-        output = _fit_and_average(rows, numbers, train, test, len(classes))
+        output = least_squares_outputs(rows, numbers, train, test, len(classes))
         scores.append(float(np.mean(output.argmax(axis=1) == numbers[test])))
         tested.append(test)
         outputs.append(output)
@@ -50,79 +49,11 @@ def linear(rows: Rows, labels: np.ndarray, folds: Folds) -> ScoreReport:
         rows.name,
         (Scores("accuracy", tuple(scores)),),
         {"folds": folds.description, "rows": len(rows.clips), "numbers": rows.values.shape[1]},
-        folds.notes,
+        (*folds.notes, *filter(None, [peak_note(rows, folds.splits[0][0])])),
         predictions=Predictions(
             every, numbers[every], output.argmax(axis=1), tuple(map(str, classes))
         ),
     )
-
-
-def few_shot(
-    rows: Rows,
-    labels: np.ndarray,
-    folds: Folds,
-    *,
-    examples: Sequence[int] = EXAMPLES,
-    seed: int = 0,
-    progress: Callable[[], object] = lambda: None,
-) -> tuple[ScoreReport, ...]:
-    """Accuracy of :func:`linear` after training on few clips of each class; one report a number.
-
-    From the training clips of each fold ``examples`` clips of each class are drawn, nested: those
-    for 5 are among those for 10. A class with fewer gives all it has, as in the paper; numbers that
-    no class reaches are left out. ``progress`` is called after each fold of each number.
-    """
-    classes, numbers = np.unique(labels, return_inverse=True)
-    wanted = sorted(set(examples))
-    if not wanted or wanted[0] < 1:
-        raise OptionError(f"examples={examples!r}: numbers of clips, 1 or more.")
-    generator = np.random.default_rng(seed)
-    orders = [generator.permutation(train) for train, _ in folds]
-    most = max(int(np.bincount(numbers[order]).max()) for order in orders)
-    if wanted[0] > most:
-        raise OptionError(f"examples={examples!r}: no class has more than {most} training clips.")
-    reports = []
-    for count in [number for number in wanted if number <= most]:
-        scores = []
-        for order, (_, test) in zip(orders, folds, strict=True):
-            train = np.concatenate(
-                [order[numbers[order] == place][:count] for place in range(len(classes))]
-            )
-            output = _fit_and_average(rows, numbers, train, test, len(classes))
-            scores.append(float(np.mean(output.argmax(axis=1) == numbers[test])))
-            progress()
-        settings = {"examples_per_class": count, "folds": folds.description, "seed": seed}
-        reports.append(
-            ScoreReport(
-                "few-shot",
-                rows.name,
-                (Scores("accuracy", tuple(scores)),),
-                settings,
-                folds.notes,
-            )
-        )
-    return tuple(reports)
-
-
-def _fit_and_average(
-    rows: Rows, numbers: np.ndarray, train: np.ndarray, test: np.ndarray, classes: int
-) -> np.ndarray:
-    """Outputs of a regression for the test clips, averaged over their rows: [tests, classes]."""
-    seen, unseen = rows.of(train), rows.of(test)
-    scaler = StandardScaler()
-    # Standardising changes no prediction where the solution is unique. With fewer rows than
-    # numbers, as in few-shot learning, it makes the smallest solution independent of units.
-    inputs = scaler.fit_transform(seen.values.astype(np.float64))
-    targets = np.eye(classes)[numbers[train]][seen.clips]
-    offset = targets.mean(axis=0)
-    weights = scipy.linalg.lstsq(inputs, targets - offset, lapack_driver="gelsy", cond=1e-10)[0]
-    outputs = scaler.transform(unseen.values.astype(np.float64)) @ weights + offset
-    counts = np.bincount(unseen.clips, minlength=len(test))
-    if not counts.all():
-        raise LabelsError(f"{rows.name}: a clip has no rows.")
-    sums = np.zeros((len(test), classes))
-    np.add.at(sums, unseen.clips, outputs)
-    return sums / counts[:, None]
 
 
 def similarity(

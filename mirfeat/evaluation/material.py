@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
+from mirfeat.evaluation.few_shot import DRAWS, EXAMPLES, Solver
 from mirfeat.evaluation.folds import Folds, leaks, make_folds
-from mirfeat.evaluation.hamel2013 import EXAMPLES
 from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_features, read_rows
 from mirfeat.evaluation.kim2019 import REPEATS
 from mirfeat.evaluation.labels import Kind, LabelTable, Task, make_task
@@ -16,6 +17,14 @@ from mirfeat.evaluation.models.svm import Scaling
 Tick = Callable[[], object]
 Progress = Callable[[int, str], Tick]
 """From a number of steps and what they are, to what is called after each."""
+
+
+NO_GROUPS = (
+    "warning: nothing says whose clips these are. If clips of one artist or album are in training "
+    "and test at once, scores are too high: a classifier learns the artist. Name a column with "
+    "--groups, or give a manifest that has artists ('mirfeat manifest', --manifest); --groups none "
+    "if no two clips are of the same one"
+)
 
 
 def silent(total: int, what: str) -> Tick:
@@ -31,13 +40,15 @@ class Options:
     kind: Kind | None = None
     groups: str | None = None
     folds: str | None = None
-    shuffle: int | None = None
+    shuffle: int | Literal["none"] | None = None
     seed: int = 0
     workers: int = 2
     nested: bool | None = None
     scaling: Scaling = "both"
     strategies: str = "paper"
     examples: Sequence[int] = EXAMPLES
+    draws: int = DRAWS
+    solver: Solver = "logistic"
     k: int = 10
     sources: Sequence[str] | None = None
     epochs: int | None = None
@@ -84,8 +95,12 @@ class Material:
             failed=source.failed,
         )
 
-    def folds(self, task: Task, count: int, shuffle: int | None = None) -> Folds:
-        """Folds for a task: those of the labels, the number asked for, or ``count``."""
+    def folds(self, task: Task, count: int, seed: int | None = None) -> Folds:
+        """Folds for a task: those of the labels, the number asked for, or ``count``.
+
+        Shuffled with the seed that was asked for, else the protocol's own ``seed``, else that of
+        the options; in order, as the papers', where published scores are to stand beside ours.
+        """
         asked = self.options.folds or ""
         folds = make_folds(
             task.labels,
@@ -94,9 +109,19 @@ class Material:
             groups=task.groups,
             group_name=task.group_name,
             predefined=None if asked.isdecimal() else task.predefined,
-            seed=shuffle if self.options.shuffle is None else self.options.shuffle,
+            seed=self._shuffle(seed),
         )
         notes = [*task.notes, *folds.notes]
         if task.ignored_groups:
             notes.append(leaks(folds.splits, task.ignored_groups, task.group_name))
+        elif task.groups is None and self.options.groups is None and not task.predefined:
+            notes.append(NO_GROUPS)
         return replace(folds, notes=tuple(filter(None, notes)))
+
+    def _shuffle(self, own: int | None) -> int | None:
+        options = self.options
+        if options.shuffle is not None:
+            return None if options.shuffle == "none" else options.shuffle
+        if options.published:
+            return None
+        return options.seed if own is None else own

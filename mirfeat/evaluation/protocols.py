@@ -11,6 +11,7 @@ import numpy as np
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import choi2017, hamel2013, kim2019
 from mirfeat.evaluation.beside import with_published
+from mirfeat.evaluation.few_shot import few_shot as fit_few
 from mirfeat.evaluation.folds import Folds
 from mirfeat.evaluation.inputs import Rows
 from mirfeat.evaluation.labels import LabelTable, Task
@@ -96,13 +97,15 @@ def few_shot(material: Material) -> Evaluation:
     rows, labels, folds = _rows_labels_folds(material, "few-shot")
     options = material.options
     return Evaluation(
-        hamel2013.few_shot(
+        fit_few(
             rows,
             labels,
             folds,
             examples=options.examples,
+            draws=options.draws,
+            solver=options.solver,
             seed=options.seed,
-            progress=material.progress(len(options.examples) * len(folds), "fits"),
+            progress=material.progress(len(options.examples) * options.draws, "fits"),
         )
     )
 
@@ -151,8 +154,8 @@ def mlp(material: Material) -> Evaluation:
     """Multilayer perceptron on clip vectors."""
     features, options = material.features, material.options
     task = material.task(features)
-    # The authors shuffle their five folds with this seed; folds that share no artist are in order.
-    folds = material.folds(task, 5, None if task.groups else kim2019.SEED)
+    # The authors shuffle their five folds with this seed.
+    folds = material.folds(task, 5, kim2019.SEED)
     report = kim2019.mlp(
         features.values[task.rows],
         task.labels,
@@ -174,7 +177,7 @@ def _rows_labels_folds(material: Material, protocol: str) -> tuple[Rows, np.ndar
     rows = material.rows.of(task.rows)
     if PROTOCOLS[protocol].paper == "hamel2013":
         return rows, labels, material.folds(task, 10)
-    folds = material.folds(task, 7, None if task.groups else 0)
+    folds = material.folds(task, 7)
     if task.predefined or material.options.folds not in (None, "none"):
         return rows, labels, folds
     # The paper holds 15 % out, once.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Scores:
     def standard_error(self) -> float:
         """Standard error of the mean; NaN for a single value."""
         return self.std / math.sqrt(len(self.values))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean, by Student's t over the values; NaN for a single one."""
+        if len(self.values) < 2:
+            return math.nan, math.nan
+        reach = float(stats.t.ppf(0.975, len(self.values) - 1)) * self.standard_error
+        return self.mean - reach, self.mean + reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +113,7 @@ class ScoreReport:
                     "mean": _number(scores.mean),
                     "std": _number(scores.std),
                     "standard_error": _number(scores.standard_error),
+                    "interval": [_number(end) for end in scores.interval],
                     "values": [_number(value) for value in scores.values],
                 }
                 for scores in self.scores

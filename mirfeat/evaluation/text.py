@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from mirfeat.evaluation.records import Evaluation, ScoreReport
+from mirfeat.evaluation.records import Evaluation, ScoreReport, Scores
 
 
 def as_text(evaluation: Evaluation) -> str:
@@ -38,12 +38,21 @@ def score_table(reports: Sequence[ScoreReport]) -> tuple[list[str], list[list[An
     elif len(reports) > 1:
         columns["rank"] = ranks(reports)
     columns[metrics[0]] = [report.main.mean for report in reports]
-    columns["± s.e."] = [report.main.standard_error for report in reports]
+    if "draws" in reports[0].settings:
+        columns["95 % interval"] = [interval_text(report.main) for report in reports]
+    else:
+        columns["± s.e."] = [report.main.standard_error for report in reports]
     columns |= {metric: [means.get(metric) for means in by_name] for metric in metrics[1:]}
     columns["published"] = [report.published for report in reports]
     columns["difference"] = [difference(report) for report in reports]
     filled = {name: cells for name, cells in columns.items() if any(map(cell_text, cells))}
     return list(filled), [list(row) for row in zip(*filled.values(), strict=True)]
+
+
+def interval_text(scores: Scores) -> str:
+    """The interval of a mean in words; empty for a single value."""
+    low, high = scores.interval
+    return "" if math.isnan(low) else f"{low:.4f} to {high:.4f}"
 
 
 def ranks(reports: Sequence[ScoreReport]) -> list[int]:

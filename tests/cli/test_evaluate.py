@@ -70,7 +70,7 @@ def test_results_are_shown_as_text_and_written_as_json(
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
-    assert lines[0] == "linear: 4 folds, stratified, in order"
+    assert lines[0] == "linear: 4 folds, stratified, shuffled with seed 0"
     assert lines[2].split() == ["features", "accuracy", "±", "s.e."]
     assert lines[4].split()[:2] == ["x", "(random)"]
     written = json.loads(output.read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def test_several_sets_of_features_stand_side_by_side(
     assert cli.main(["evaluate", "linear", *features, "--labels", str(labels), "--folds", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:2] == ["features", "rank"]
-    assert [line.split("  ")[0] for line in lines[4:]] == ["x (random)", "y (random) + extra"]
+    assert [line.split("  ")[0] for line in lines[4:6]] == ["x (random)", "y (random) + extra"]
 
 
 def test_a_layer_sweep_has_everything_but_layers_as_the_baseline(
@@ -175,8 +175,8 @@ def test_numbers_are_a_regression(
     )
     (report,) = result["reports"]
     assert [scores["metric"] for scores in report["scores"]] == metrics
-    shuffled = ", shuffled with seed 1234" if protocol == "mlp" else ", in order"
-    assert report["settings"]["folds"] == f"3 folds{shuffled}"
+    seed = 1234 if protocol == "mlp" else 0
+    assert report["settings"]["folds"] == f"3 folds, shuffled with seed {seed}"
 
 
 def test_clips_of_an_artist_stay_together_by_default(
@@ -189,10 +189,17 @@ def test_clips_of_an_artist_stay_together_by_default(
     command = ["linear", "--features", str(store), "--labels", str(music / "labels.csv")]
     assert cli.main(["evaluate", *command]) == 2
     assert "there are 8. Ask for fewer folds" in capsys.readouterr().err
+    shuffled = ", shuffled with seed 0"
     for options, folds in (
-        (["--folds", "4"], "4 folds, stratified, disjoint in 'group'"),
-        (["--folds", "4", "--groups", "album"], "4 folds, stratified, disjoint in 'album'"),
-        (["--folds", "4", "--groups", "none"], "4 folds, stratified, in order"),
+        (["--folds", "4"], f"4 folds, stratified, disjoint in 'group'{shuffled}"),
+        (
+            ["--folds", "4", "--groups", "album"],
+            f"4 folds, stratified, disjoint in 'album'{shuffled}",
+        ),
+        (
+            ["--folds", "4", "--groups", "none", "--shuffle", "none"],
+            "4 folds, stratified, in order",
+        ),
     ):
         (report,) = evaluate(*command, *options)["reports"]
         assert report["settings"]["folds"] == folds
@@ -253,3 +260,29 @@ def test_rows_of_embeddings_are_learned_from(evaluate: Evaluate, tmp_path: Path)
         "mlp", "--features", store, "--labels", table, "--folds", 2, "--standardise", "--seed", 3
     )["reports"]
     assert (report["settings"]["standardise"], report["settings"]["seed"]) == (True, 3)
+
+
+def test_labels_from_folders_and_artists_from_a_manifest(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    ids = [f"{name}/{k}.wav" for k, name in enumerate(CLASSES)]
+    store = write_store(tmp_path / "s", {"a": rows_of(CLASSES, 3)}, ids)
+    common = ("linear", "--features", store, "--folds", 2)
+    (report,) = evaluate(*common, "--labels", "folders")["reports"]
+    assert report["settings"]["folds"] == "2 folds, stratified, shuffled with seed 0"
+    assert any("nothing says whose clips these are" in note for note in report["notes"])
+    artists = {"id": ids, "path": ids, "artist": [f"a{k // 3}" for k in range(24)], "g": CLASSES}
+    manifest = write_csv(tmp_path / "tracks.csv", artists)
+    for labels in ("folders", "g"):
+        (grouped,) = evaluate(*common, "--labels", labels, "--manifest", manifest)["reports"]
+        assert "disjoint in 'artist'" in grouped["settings"]["folds"]
+        assert not grouped["notes"]
+    (alone,) = evaluate(*common, "--labels", "folders", "--groups", "none")["reports"]
+    assert not alone["notes"]
+
+
+def test_arrays_have_no_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "a.npy", rows_of(CLASSES))
+    command = ["evaluate", "linear", "--features", str(tmp_path / "a.npy"), "--labels", "folders"]
+    assert cli.main(command) == 2
+    assert "an array does not name its clips" in capsys.readouterr().err

@@ -1,15 +1,13 @@
-"""Protocols of Hamel et al.: regression on windows, few examples, similarity, near classes."""
-
-from itertools import pairwise
+"""Protocols of Hamel et al.: regression on windows, similarity, near classes."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirfeat.errors import LabelsError, OptionError
+from mirfeat.errors import LabelsError
 from mirfeat.evaluation.folds import Folds, make_folds
-from mirfeat.evaluation.hamel2013 import few_shot, linear, nearest_classes, similarity
+from mirfeat.evaluation.hamel2013 import linear, nearest_classes, similarity
 from mirfeat.evaluation.inputs import Features, Rows, one_row_each
 from mirfeat.evaluation.records import Evaluation
 
@@ -107,68 +105,6 @@ def test_a_clip_without_rows_cannot_be_tested(labels: np.ndarray) -> None:
     rows = Rows("windows", {"a": rows.values[some]}, rows.clips[some], None)
     with pytest.raises(LabelsError, match="windows: a clip has no rows"):
         linear(rows, labels, make_folds(labels, count=3))
-
-
-# -- few examples ---------------------------------------------------------------------------------
-
-
-def test_few_examples_are_drawn_for_each_class_and_nested(
-    labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    labels = labels[3:]  # classes of other sizes
-    rows, folds = windows(labels), make_folds(labels, count=3)
-    draws: list[np.ndarray] = []
-    whole = rows.of
-
-    def spy(self: Rows, clips: np.ndarray) -> Rows:
-        draws.append(clips)
-        return whole(clips)
-
-    monkeypatch.setattr(Rows, "of", spy)
-    calls: list[int] = []
-    reports = few_shot(
-        rows, labels, folds, examples=(5, 1, 9, 200, 5), seed=4, progress=lambda: calls.append(1)
-    )
-    counts = [report.settings["examples_per_class"] for report in reports]
-    most = max(max(np.unique(labels[train], return_counts=True)[1]) for train, _ in folds)
-    assert counts == [count for count in (1, 5, 9) if count <= most]
-    trainings = [draws[k : k + 6 : 2] for k in range(0, len(draws), 6)]  # test rows between them
-    assert len(calls) == 3 * len(counts)
-    for count, drawn in zip(counts, trainings, strict=True):
-        for (train, _), chosen in zip(folds, drawn, strict=True):
-            assert len(set(chosen)) == len(chosen)
-            assert set(chosen) <= set(train)
-            for name in set(labels):
-                there = int((labels[train] == name).sum())
-                assert int((labels[chosen] == name).sum()) == min(count, there)
-    for fewer, more in pairwise(trainings):
-        for some, others in zip(fewer, more, strict=True):
-            assert set(some) < set(others)
-
-
-def test_all_examples_are_the_whole_training(labels: np.ndarray) -> None:
-    rows, folds = windows(labels), make_folds(labels, count=4)
-    (report,) = few_shot(rows, labels, folds, examples=[9])
-    assert report.scores == linear(rows, labels, folds).scores
-
-
-def test_draws_depend_on_the_seed_alone(labels: np.ndarray) -> None:
-    rows, folds = windows(labels, spread=2.0), make_folds(labels, count=4)
-    values = [
-        [r.main.values for r in few_shot(rows, labels, folds, examples=(1, 2), seed=seed)]
-        for seed in (0, 0, 1)
-    ]
-    assert values[0] == values[1] != values[2]
-    alone = few_shot(rows, labels, folds, examples=[2])
-    assert alone[0].main.values == values[0][1]
-
-
-@pytest.mark.parametrize("examples", [(), (0, 5), (-1,), (1000,)])
-def test_numbers_of_examples_that_cannot_be_are_refused(
-    labels: np.ndarray, examples: tuple[int, ...]
-) -> None:
-    with pytest.raises(OptionError, match=r"examples=.*(1 or more|no class has more than 9)"):
-        few_shot(windows(labels), labels, make_folds(labels, count=4), examples=examples)
 
 
 # -- similarity -----------------------------------------------------------------------------------

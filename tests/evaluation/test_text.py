@@ -37,6 +37,14 @@ def test_means_are_weighted_by_folds_where_they_have_weights() -> None:
     assert (single.mean, math.isnan(single.std), math.isnan(single.standard_error)) == (0.5, 1, 1)
 
 
+def test_intervals_of_a_mean_are_student_s() -> None:
+    # Critical value of t with 3 degrees of freedom, from a printed table: 3.182.
+    scores = Scores("accuracy", (0.4, 0.5, 0.6, 0.7))
+    reach = 3.182 * scores.standard_error
+    assert scores.interval == pytest.approx((0.55 - reach, 0.55 + reach), abs=1e-4)
+    assert all(map(math.isnan, Scores("accuracy", (0.5,)).interval))
+
+
 def test_scores_are_found_by_metric() -> None:
     both = ScoreReport("linear", "f", (Scores("accuracy", (0.5,)), Scores("r2", (0.25,))))
     assert both.main.metric == "accuracy"
@@ -65,6 +73,7 @@ def test_results_are_json_that_any_reader_takes() -> None:
                 "mean": 0.5,
                 "std": None,
                 "standard_error": None,
+                "interval": [None, None],
                 "values": [0.5],
             }
         ],

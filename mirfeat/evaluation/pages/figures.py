@@ -130,7 +130,7 @@ def score_bars(
 
 
 def few_shot_curves(reports: Sequence[ScoreReport]) -> Drawing:
-    """Scores against training clips per class, with standard errors (Hamel et al. 2013, Figure 3).
+    """Scores against training clips per class, with 95 % intervals (Hamel et al. 2013, Figure 3).
 
     Reports have ``settings["examples_per_class"]``; those with the same ``features`` are a line.
     """
@@ -149,7 +149,7 @@ def few_shot_curves(reports: Sequence[ScoreReport]) -> Drawing:
             axes.errorbar(
                 [_examples(report) for report in line],
                 [report.main.mean for report in line],
-                [report.main.standard_error for report in line],
+                [_reach(report) for report in line],
                 label=short(name),
                 elinewidth=0.8,
                 **style,
@@ -164,10 +164,16 @@ def few_shot_curves(reports: Sequence[ScoreReport]) -> Drawing:
     columns = _columns(ordered)
     columns["examples per class"] = [_examples(report) for report in ordered]
     title = f"{_capital(metric)} with few training clips"
-    table = _table(title, metric, columns, "Whiskers: standard error of the mean.")
+    table = _table(title, metric, columns, "Whiskers: 95 % interval of the mean.")
     most = [report for report in reports if _examples(report) == counts[-1]]
     alt = _range(f"Curves of {pretty(metric)} at {counts[-1]} training clips per class", most)
     return Drawing(figure, alt, table)
+
+
+def _reach(report: ScoreReport) -> float:
+    """Half of the 95 % interval; 0 where there is none."""
+    low, high = report.main.interval
+    return 0.0 if math.isnan(low) else (high - low) / 2
 
 
 def pretty(metric: str) -> str:
