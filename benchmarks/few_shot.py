@@ -35,10 +35,10 @@ def reference(values: np.ndarray, labels: np.ndarray, folds: Folds, count: int) 
         own = [order[labels[order] == name][:count] for name in np.unique(labels)]
         train = np.concatenate(own)
         smallest = min(map(len, own))
-        model = LogisticRegression(max_iter=1000)
+        model = LogisticRegression(max_iter=300)
         if smallest > 1:
             inner = StratifiedKFold(min(5, smallest), shuffle=True, random_state=1)
-            model = LogisticRegressionCV(Cs=np.logspace(-4, 2, 7), cv=inner, max_iter=1000)
+            model = LogisticRegressionCV(Cs=np.logspace(-4, 2, 7), cv=inner, max_iter=300)
         fitted = make_pipeline(StandardScaler(), model).fit(values[train], labels[train])
         scores.append(fitted.score(values[test], labels[test]))
     return float(np.mean(scores))

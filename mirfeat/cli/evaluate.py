@@ -97,6 +97,7 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
         standardise=arguments.standardise,
         repeats=arguments.repeats,
         published=arguments.published,
+        predictions=arguments.predictions,
     )
     labels = labels_of(arguments, lambda: clips_of_features(arguments.features))
     bars = progress_bars(arguments.quiet)

@@ -23,6 +23,7 @@ protocols:
              comparison      many representations: mixed models (--runs)
              compactness     parameters of the sharing strategies
              map             t-SNE map with its strongest topics (--topics)
+  any        tagging         several tags a clip: AUC-ROC, average precision
 A paper's name runs what it did with such features.
 
 examples:
@@ -68,6 +69,9 @@ def add_evaluate(command: Any) -> None:
     group.add_argument("--device", default="cpu", help="of transfer-head; default: cpu")
     group.add_argument("--standardise", action="store_true", help="scale features for mlp")
     group.add_argument("--repeats", type=positive, default=5, help="default: 5")
+    group.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="of tags, to score as they are (tagging)"
+    )
     group = command.add_argument_group("recommendation, comparison, map, nearest-labels")
     group.add_argument("--interactions", type=Path, metavar="CSV", help="user,item,count")
     group.add_argument(

@@ -17,7 +17,7 @@ from mirfeat.evaluation.label_sources import (
     with_groups,
 )
 from mirfeat.evaluation.labels import LabelTable, read_labels
-from mirfeat.store.reading import StoreInfo, is_store
+from mirfeat.store.record import StoreInfo, is_store
 
 FOLDERS = "folders"
 

@@ -1,12 +1,17 @@
-"""Which published number stands beside which of our reports."""
+"""Which published number stands beside which of our reports.
+
+Only one of the same system: extractor, weights and statistics. A paper's numbers for others are a
+table of their own. Arrays do not say what made them and are taken at the word of who asks.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from mirfeat.errors import OptionError
-from mirfeat.evaluation.published import published_scores
-from mirfeat.evaluation.records import Evaluation, ScoreReport
+from mirfeat.evaluation.published import published_errors, published_scores, published_tasks
+from mirfeat.evaluation.records import Evaluation, ScoreReport, System, Table
 
 # What Tables 4 and 5 of Hamel et al. 2013 call the extractors.
 _HAMEL = {
@@ -16,28 +21,90 @@ _HAMEL = {
 }
 # Kim et al. 2018 write combinations of learning sources as these letters, in this order.
 _LETTERS = {"genre": "g", "subgenre": "s", "essentia": "e", "dmfcc": "d", "mfcc": "m"}
+# What papers made their numbers with, as far as it is to be had: extractor, weights, statistics
+# (empty: any). Weights of hamel2013-tag, hamel2013-genre, kim2018 and kim2019's tables are not.
+_SYSTEMS = {
+    "choi2017": (System("choi2017", "msd", ("mean",)), System("mfcc")),
+    "hamel2013": (System("hamel2013-base"),),
+}
 
 
 def with_published(evaluation: Evaluation, paper: str, task: str) -> Evaluation:
-    """The same evaluation with the paper's numbers for ``task`` in its reports.
+    """The same evaluation with the paper's numbers for ``task``.
+
+    A number stands in a report whose features are of the paper's system, or arrays; what else the
+    paper has for the task is a table below.
 
     Raises:
         ConfigError: the paper has no numbers for this task.
-        OptionError: none of its numbers is for features and protocols like these.
     """
-    reports = tuple(
-        replace(report, published=_score(report, paper, task)) for report in evaluation.reports
+    reports = tuple(_beside(report, paper, task) for report in evaluation.reports)
+    shown = [report for report in reports if report.published is not None]
+    if shown and len(shown) == len(reports):
+        return replace(evaluation, reports=reports)
+    apart = _apart(paper, task, evaluation.reports)
+    return Evaluation(reports, (apart, *evaluation.tables))
+
+
+def _beside(report: ScoreReport, paper: str, task: str) -> ScoreReport:
+    score = _score(report, paper, task)
+    if score is None or not _same_system(report.systems, paper):
+        return report
+    if report.systems:
+        return replace(report, published=score)
+    note = (
+        "arrays do not say what made them: published scores stand beside them because they were "
+        "asked for"
     )
-    if all(report.published is None for report in reports):
-        known = ", ".join(list(published_scores(paper, task))[:8])
-        raise OptionError(
-            f"published {task!r}: {paper} has numbers for {known}, … and none for "
-            f"{', '.join(report.features for report in reports[:3])}."
+    return replace(report, published=score, notes=(*report.notes, note))
+
+
+def _same_system(systems: Sequence[System], paper: str) -> bool:
+    known = _SYSTEMS.get(paper, ())
+    return all(
+        any(
+            (system.extractor, system.weights) == (one.extractor, one.weights)
+            and one.statistics in ((), system.statistics)
+            for one in known
         )
-    return replace(evaluation, reports=reports)
+        for system in systems
+    )
+
+
+def _apart(paper: str, task: str, reports: Sequence[ScoreReport]) -> Table:
+    """All that a paper has for a task, under its own heading."""
+    rows = []
+    errors = published_errors(paper, task)
+    for metric in published_tasks(paper)[task]:
+        for name, score in published_scores(paper, task, metric).items():
+            error = errors.get(name) if metric == published_tasks(paper)[task][0] else None
+            rows.append((name, metric, score, error))
+    columns = ("published features", "metric", "score", "± s.e.")
+    if all(row[3] is None for row in rows):
+        columns, rows = columns[:3], [row[:3] for row in rows]
+    made = sorted({_words(system) for report in reports for system in report.systems})
+    return Table(
+        f"Published by {paper} for {task}, with its own systems",
+        columns,
+        tuple(tuple(row) for row in rows),
+        f"Not to be compared digit by digit with {', '.join(made) or 'the features above'}: other "
+        "weights, statistics or folds.",
+    )
+
+
+def _words(system: System) -> str:
+    parts = [system.weights or "", "+".join(system.statistics)]
+    inside = ", ".join(filter(None, parts))
+    return f"{system.extractor} ({inside})" if inside else system.extractor
 
 
 def _score(report: ScoreReport, paper: str, task: str) -> float | None:
+    """The number that bears the report's name, whatever made its features."""
+    found = _by_name(report, paper, task)
+    return None if found is None or math.isnan(found) else found
+
+
+def _by_name(report: ScoreReport, paper: str, task: str) -> float | None:
     if paper == "hamel2013":
         name = _HAMEL.get(report.features.partition(" ")[0], "")
         if report.main.metric == "P@10 L1":

@@ -11,6 +11,7 @@ import numpy as np
 
 from mirfeat.errors import LabelsError, OptionError, StoreError
 from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
+from mirfeat.evaluation.records import System
 from mirfeat.provenance import Provenance
 from mirfeat.results import FeatureTable
 from mirfeat.store.reading import load_embeddings, load_features
@@ -22,13 +23,15 @@ class Features:
     """Vectors of n clips in named blocks.
 
     ``blocks``: float32 [n, d] each; ``ids``: names of the clips, None where the file has none;
-    ``failed``: clips that were tried and have no vector. ``name`` is what results call them.
+    ``failed``: clips that were tried and have no vector; ``systems``: what made them, empty where
+    nobody knows. ``name`` is what results call them.
     """
 
     name: str
     blocks: Mapping[str, np.ndarray]
     ids: tuple[str, ...] | None = None
     failed: tuple[str, ...] = ()
+    systems: tuple[System, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that blocks have as many rows, and finite numbers."""
@@ -91,7 +94,7 @@ class Rows:
     """Rows (windows, segments) of n clips in named blocks.
 
     ``blocks``: [R, d] each; ``clips``: int64 [R], which clip a row is of, in rising order;
-    ``ids``: names of the n clips.
+    ``ids``: names of the n clips; ``failed``, ``systems``: as of :class:`Features`.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Rows:
     clips: np.ndarray
     ids: tuple[str, ...] | None
     failed: tuple[str, ...] = ()
+    systems: tuple[System, ...] = ()
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -119,13 +123,15 @@ class Rows:
         numbers = np.repeat(np.arange(len(clips)), ends - starts)
         ids = None if self.ids is None else tuple(self.ids[clip] for clip in clips)
         blocks = {name: block[rows] for name, block in self.blocks.items()}
-        return Rows(self.name, blocks, numbers, ids, self.failed)
+        return Rows(self.name, blocks, numbers, ids, self.failed, self.systems)
 
 
 def one_row_each(features: Features) -> Rows:
     """Vectors as rows: one a clip."""
     clips = np.arange(len(features))
-    return Rows(features.name, features.blocks, clips, features.ids, features.failed)
+    return Rows(
+        features.name, features.blocks, clips, features.ids, features.failed, features.systems
+    )
 
 
 def read_rows(spec: str) -> Rows:
@@ -149,7 +155,8 @@ def read_rows(spec: str) -> Rows:
     every = np.concatenate(values)
     named = {name: every[:, columns] for name, columns in blocks.items()}
     failed = tuple(failure.id for failure in read_failures(path))
-    return Rows(describe(info.provenance), named, clips, tuple(ids), failed)
+    name, systems = describe(info.provenance), systems_of(info.provenance)
+    return Rows(name, named, clips, tuple(ids), failed, systems)
 
 
 def from_table(table: FeatureTable, name: str | None = None) -> Features:
@@ -168,7 +175,19 @@ def from_table(table: FeatureTable, name: str | None = None) -> Features:
         for (extractor, block), columns in parts.items()
     }
     failed = tuple(failure.id for failure in table.failures)
-    return Features(name or describe(table.provenance), blocks, table.ids, failed)
+    systems = systems_of(table.provenance)
+    return Features(name or describe(table.provenance), blocks, table.ids, failed, systems)
+
+
+def systems_of(record: Provenance) -> tuple[System, ...]:
+    """What made features, one for each extractor that was joined."""
+    found = []
+    for part in record.parts or (record,):
+        statistics = part.options.get("statistics") or ()
+        words = (statistics,) if isinstance(statistics, str) else tuple(map(str, statistics))
+        weights = part.checkpoint_name
+        found.append(System(part.extractor, None if weights is None else str(weights), words))
+    return tuple(found)
 
 
 def describe(record: Provenance) -> str:
@@ -209,7 +228,9 @@ def read_features(specs: Sequence[str]) -> Features:
         blocks |= {name: _in_order(block, part, first) for name, block in part.blocks.items()}
     names = list(dict.fromkeys(part.name for part in parts))
     name = " + ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]}"
-    return Features(name, blocks, first.ids, first.failed)
+    known = all(part.systems for part in parts)
+    systems = tuple(system for part in parts for system in part.systems) if known else ()
+    return Features(name, blocks, first.ids, first.failed, systems)
 
 
 def _in_order(block: np.ndarray, part: Features, first: Features) -> np.ndarray:
@@ -242,7 +263,9 @@ def _read_one(spec: str) -> Features:
         )
     if not block:
         return features
-    return Features(block, {block: features.values}, features.ids, features.failed)
+    return Features(
+        block, {block: features.values}, features.ids, features.failed, features.systems
+    )
 
 
 def read_topics(path: Path, features: Features) -> tuple[tuple[str, ...], np.ndarray]:

@@ -96,7 +96,11 @@ def mlp(
             delayed(fit)(place, *split) for place, split in enumerate(splits)
         )
     unfinished = sum(fit.stopped for fit in done)
-    note = f"{unfinished} of {len(done)} fits used all 200 iterations"
+    note = (
+        f"{unfinished} of {len(done)} fits used all 200 iterations, where the protocol stops: "
+        "features whose values are large or small learn slowly and score lower for it "
+        "(--standardise)"
+    )
     rows = np.concatenate([test for _, test in splits])
     return ScoreReport(
         "mlp",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from mirfeat.evaluation.few_shot import DRAWS, EXAMPLES, Solver
@@ -13,6 +15,7 @@ from mirfeat.evaluation.inputs import Features, Rows, one_row_each, read_feature
 from mirfeat.evaluation.kim2019 import REPEATS
 from mirfeat.evaluation.labels import Kind, LabelTable, Task, make_task
 from mirfeat.evaluation.models.svm import Scaling
+from mirfeat.evaluation.records import Evaluation, Pairing, ScoreReport
 
 Tick = Callable[[], object]
 Progress = Callable[[int, str], Tick]
@@ -55,6 +58,7 @@ class Options:
     device: str = "cpu"
     standardise: bool = False
     repeats: int = REPEATS
+    predictions: Path | None = None
     published: str | None = None
 
 
@@ -95,7 +99,20 @@ class Material:
             failed=source.failed,
         )
 
-    def folds(self, task: Task, count: int, seed: int | None = None) -> Folds:
+    def marked(self, reports: Sequence[ScoreReport], task: Task, folds: Folds) -> Evaluation:
+        """Reports with what they can be compared with, and what made their features."""
+        parts = [*task.ids, *(",".join(map(str, test.tolist())) for _, test in folds)]
+        key = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        shares = [len(test) / len(train) for train, test in folds]
+        pairing = Pairing(key[:16], sum(shares) / len(shares))
+        systems = self.features.systems if "rows" not in self.__dict__ else self.rows.systems
+        return Evaluation(
+            tuple(replace(report, pairing=pairing, systems=systems) for report in reports)
+        )
+
+    def folds(
+        self, task: Task, count: int, seed: int | None = None, *, stratified: bool = True
+    ) -> Folds:
         """Folds for a task: those of the labels, the number asked for, or ``count``.
 
         Shuffled with the seed that was asked for, else the protocol's own ``seed``, else that of
@@ -105,7 +122,7 @@ class Material:
         folds = make_folds(
             task.labels,
             count=int(asked) if asked.isdecimal() else count,
-            regression=task.regression,
+            regression=task.regression or not stratified,
             groups=task.groups,
             group_name=task.group_name,
             predefined=None if asked.isdecimal() else task.predefined,

@@ -19,6 +19,15 @@ from mirfeat.evaluation.material import Material, Options, Progress, silent
 from mirfeat.evaluation.models.svm import GridSearch
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.records import Evaluation, join
+from mirfeat.evaluation.tagging import (
+    TAGS,
+    read_predictions,
+    score_predictions,
+    tag_matrix,
+    tags_table,
+)
+from mirfeat.evaluation.tagging import tagging as fit_tags
+from mirfeat.evaluation.verdicts import verdicts
 
 if TYPE_CHECKING:
     from mirfeat.evaluation.kim2018 import HeadTraining
@@ -51,7 +60,7 @@ def svm_grid(material: Material) -> Evaluation:
         name=features.name,
         progress=tick,
     )
-    return Evaluation((report,))
+    return material.marked([report], task, folds)
 
 
 def layer_sweep(material: Material) -> Evaluation:
@@ -83,31 +92,31 @@ def layer_sweep(material: Material) -> Evaluation:
         nested=nested,
         progress=material.progress(choi2017.steps_needed(folds, nested, count), "trainings"),
     )
-    return Evaluation(tuple(replace(report, origin=features.name) for report in reports))
+    named = [replace(report, origin=features.name) for report in reports]
+    return material.marked(named, task, folds)
 
 
 def linear(material: Material) -> Evaluation:
     """Linear regression on windows."""
-    rows, labels, folds = _rows_labels_folds(material, "linear")
-    return Evaluation((hamel2013.linear(rows, labels, folds),))
+    rows, task, folds = _rows_task_folds(material, "linear")
+    return material.marked([hamel2013.linear(rows, task.labels, folds)], task, folds)
 
 
 def few_shot(material: Material) -> Evaluation:
     """Accuracy against training clips a class."""
-    rows, labels, folds = _rows_labels_folds(material, "few-shot")
+    rows, task, folds = _rows_task_folds(material, "few-shot")
     options = material.options
-    return Evaluation(
-        fit_few(
-            rows,
-            labels,
-            folds,
-            examples=options.examples,
-            draws=options.draws,
-            solver=options.solver,
-            seed=options.seed,
-            progress=material.progress(len(options.examples) * options.draws, "fits"),
-        )
+    reports = fit_few(
+        rows,
+        task.labels,
+        folds,
+        examples=options.examples,
+        draws=options.draws,
+        solver=options.solver,
+        seed=options.seed,
+        progress=material.progress(len(options.examples) * options.draws, "fits"),
     )
+    return material.marked(reports, task, folds)
 
 
 def similarity(material: Material) -> Evaluation:
@@ -121,33 +130,34 @@ def similarity(material: Material) -> Evaluation:
         groups=task.groups,
         name=features.name,
     )
-    return replace(found, reports=tuple(replace(r, notes=task.notes) for r in found.reports))
+    reports = [replace(r, notes=task.notes, systems=features.systems) for r in found.reports]
+    return replace(found, reports=tuple(reports))
 
 
 def transfer_head(material: Material) -> Evaluation:
     """Network on segments, probabilities averaged."""
     from mirfeat.evaluation import kim2018  # torch: the other protocols do without
 
-    rows, labels, folds = _rows_labels_folds(material, "transfer-head")
+    rows, task, folds = _rows_task_folds(material, "transfer-head")
     training = _training(material.options)
     tick = material.progress(training.epochs * len(folds), "epochs")
-    return Evaluation(
-        (kim2018.transfer_head(rows, labels, folds, training=training, progress=tick),)
-    )
+    report = kim2018.transfer_head(rows, task.labels, folds, training=training, progress=tick)
+    return material.marked([report], task, folds)
 
 
 def source_grid(material: Material) -> Evaluation:
     """The same for every combination of learning sources."""
     from mirfeat.evaluation import kim2018
 
-    rows, labels, folds = _rows_labels_folds(material, "source-grid")
+    rows, task, folds = _rows_task_folds(material, "source-grid")
     training, sources = _training(material.options), material.options.sources
     count = len(kim2018.source_combinations(list(sources or rows.blocks)))
     tick = material.progress(count * training.epochs * len(folds), "epochs")
     reports = kim2018.source_grid(
-        rows, labels, folds, sources=sources, training=training, progress=tick
+        rows, task.labels, folds, sources=sources, training=training, progress=tick
     )
-    return Evaluation(tuple(replace(report, origin=rows.name) for report in reports))
+    named = [replace(report, origin=rows.name) for report in reports]
+    return material.marked(named, task, folds)
 
 
 def mlp(material: Material) -> Evaluation:
@@ -168,21 +178,48 @@ def mlp(material: Material) -> Evaluation:
         name=features.name,
         progress=material.progress(len(folds) if len(folds) > 1 else options.repeats, "fits"),
     )
-    return Evaluation((report,))
+    return material.marked([report], task, folds)
 
 
-def _rows_labels_folds(material: Material, protocol: str) -> tuple[Rows, np.ndarray, Folds]:
+def tagging(material: Material) -> Evaluation:
+    """AUC-ROC and average precision of tags."""
+    tagged = replace(
+        material,
+        labels=tags_table(material.labels, material.options.target),
+        options=replace(material.options, target=TAGS, kind="classification"),
+    )
+    features, options = tagged.features, tagged.options
+    task = tagged.task(features)
+    folds = tagged.folds(task, 5, stratified=False)
+    truth, names = tag_matrix(task.labels, len(folds))
+    if options.predictions:
+        shares = read_predictions(options.predictions, task.ids, names)
+        return score_predictions(shares, truth, names, options.predictions.stem, task.notes)
+    tick = tagged.progress(len(folds), "folds")
+    found = fit_tags(
+        features.values[task.rows],
+        truth,
+        names,
+        folds,
+        name=features.name,
+        workers=options.workers,
+        progress=tick,
+    )
+    return replace(tagged.marked(found.reports, task, folds), tables=found.tables)
+
+
+def _rows_task_folds(material: Material, protocol: str) -> tuple[Rows, Task, Folds]:
     task = material.task(material.rows)
-    labels = _classes(task, protocol)
+    _classes(task, protocol)
     rows = material.rows.of(task.rows)
     if PROTOCOLS[protocol].paper == "hamel2013":
-        return rows, labels, material.folds(task, 10)
+        return rows, task, material.folds(task, 10)
     folds = material.folds(task, 7)
     if task.predefined or material.options.folds not in (None, "none"):
-        return rows, labels, folds
+        return rows, task, folds
     # The paper holds 15 % out, once.
     split = f"the first of {folds.description}"
-    return rows, labels, replace(folds, splits=folds.splits[:1], description=split)
+    return rows, task, replace(folds, splits=folds.splits[:1], description=split)
 
 
 def _training(options: Options) -> HeadTraining:
@@ -210,10 +247,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "transfer-head": Protocol("kim2018", "network on segments: macro-F1, log-loss", transfer_head),
     "source-grid": Protocol("kim2018", "the same for combinations of sources", source_grid),
     "mlp": Protocol("kim2019", "two layers of 256, five repeats", mlp),
+    "tagging": Protocol("", "several tags a clip: AUC-ROC and average precision", tagging),
 }
 
-
-PAPERS = tuple(dict.fromkeys(protocol.paper for protocol in PROTOCOLS.values()))
+PAPERS = tuple(dict.fromkeys(one.paper for one in PROTOCOLS.values() if one.paper))
 
 
 def check_protocol(name: str, others: Iterable[str] = ()) -> None:
@@ -279,4 +316,6 @@ def run(name: str, materials: Sequence[Material]) -> Evaluation:
     # Reports of one protocol together, whatever a paper did with each set.
     runs.sort(key=lambda run: list(PROTOCOLS).index(run[0]))
     result = join(PROTOCOLS[one].run(material) for one, material in runs)
-    return with_published(result, paper, task) if task else result
+    if task:
+        result = with_published(result, paper, task)
+    return replace(result, tables=(*verdicts(result), *result.tables))

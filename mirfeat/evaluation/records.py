@@ -63,6 +63,27 @@ class Predictions:
     probabilities: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """What makes the values of two reports pairs: the same clips in the same folds.
+
+    ``key`` names clips and folds; ``test_to_train`` is the mean number of test clips for each clip
+    that could be trained on.
+    """
+
+    key: str
+    test_to_train: float
+
+
+@dataclass(frozen=True)
+class System:
+    """What made some features: extractor, weights (None where there are none), statistics."""
+
+    extractor: str
+    weights: str | None = None
+    statistics: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class ScoreReport:
     """What one protocol says about one set of features.
@@ -70,7 +91,9 @@ class ScoreReport:
     ``scores``: the first is the one to quote, the others stand beside it. ``settings`` is
     JSON-ready and says all that decided the numbers; ``notes`` what a reader must know (leaks, fits
     that did not converge). ``published`` is the paper's number for the same thing, if any.
-    ``origin`` names the features that these are a part of: layers, learning sources.
+    ``origin`` names the features that these are a part of: layers, learning sources. ``pairing``:
+    which reports can be compared with it value by value; ``systems``: what made the features,
+    empty where nobody knows (arrays).
     """
 
     protocol: str
@@ -81,6 +104,8 @@ class ScoreReport:
     published: float | None = None
     predictions: Predictions | None = None
     origin: str = ""
+    pairing: Pairing | None = None
+    systems: tuple[System, ...] = ()
 
     @property
     def main(self) -> Scores:

@@ -281,6 +281,38 @@ def test_labels_from_folders_and_artists_from_a_manifest(
     assert not alone["notes"]
 
 
+def test_sets_of_features_get_a_verdict(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write_store(tmp_path / "g", {"a": 9 * np.eye(3)[[0, 1, 2] * 8]}, IDS, extractor="good")
+    bad = write_store(tmp_path / "b", {"a": rows_of(MOODS, 3)}, IDS, extractor="bad")
+    table = write_csv(tmp_path / "own.csv", {"id": IDS, "label": CLASSES})
+    sets = ["--features", good, "--features", bad]
+    command = ["evaluate", "linear", *sets, "--labels", table, "--folds", "4"]
+    assert cli.main(list(map(str, command))) == 0
+    out = capsys.readouterr().out
+    assert "Verdicts, linear: accuracy" in out
+    assert "good (random) beats bad (random) by 0." in out
+
+
+def test_tags_of_features_and_of_predictions(evaluate: Evaluate, tmp_path: Path) -> None:
+    tags = [f"{name}:2;all;{'odd' if k % 2 else ''}" for k, name in enumerate(CLASSES)]
+    table = write_csv(tmp_path / "t.csv", {"id": IDS, "tags": tags})
+    store = write_store(tmp_path / "s", {"a": rows_of(CLASSES, 3)}, IDS)
+    common = ("tagging", "--features", store, "--labels", table)
+    found = evaluate(*common, "--folds", 2)
+    (report,) = found["reports"]
+    assert [scores["metric"] for scores in report["scores"]] == ["AUC-ROC", "AP"]
+    assert [row["tag"] for row in found["tables"][0]["rows"]] == ["odd", "folk", "jazz", "rock"]
+    perfect = {
+        id: {w.split(":")[0]: 1.0 for w in t.split(";")} for id, t in zip(IDS, tags, strict=True)
+    }
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(perfect), encoding="utf-8")
+    (scored,) = evaluate(*common, "--folds", 2, "--predictions", path)["reports"]
+    assert [scores["mean"] for scores in scored["scores"]] == [1.0, 1.0]
+
+
 def test_arrays_have_no_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "a.npy", rows_of(CLASSES))
     command = ["evaluate", "linear", "--features", str(tmp_path / "a.npy"), "--labels", "folders"]

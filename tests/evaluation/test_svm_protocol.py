@@ -12,10 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from mirfeat.errors import LabelsError, OptionError
-from mirfeat.evaluation.choi2017 import _first_of_best, steps_needed, svm_grid
+from mirfeat.evaluation.choi2017 import _first_of_best, _Judged, steps_needed, svm_grid
 from mirfeat.evaluation.folds import Folds, make_folds
 from mirfeat.evaluation.models import svm
-from mirfeat.evaluation.models.svm import GAMMAS, PENALTIES, GridSearch, Point, Scaling, grid
+from mirfeat.evaluation.models.svm import GAMMAS, PENALTIES, GridSearch, Point, Scaling, Trial, grid
 from mirfeat.evaluation.records import ScoreReport
 
 
@@ -223,17 +223,36 @@ def test_fits_that_would_not_end_are_stopped_and_told(labels: np.ndarray) -> Non
         stopped.extend(trial.stopped)
     assert 0 < np.mean(stopped) < 1
     report = svm_grid(blocks["a"], labels, folds, search=search, nested=False)
-    assert report.settings["stopped_fits"] == np.mean(stopped)
-    assert report.notes[0] == "some fits ran out of steps before they converged"
+    said = f"{np.sum(stopped)} of {len(stopped)} fits ran out of steps"
+    assert report.settings["stopped_fits"] == said
+    assert report.notes[0].startswith(said)
     calm = svm_grid(blocks_of(labels), labels, folds, nested=False)
-    assert (calm.notes, calm.settings["stopped_fits"]) == ((), 0.0)
+    assert (calm.notes, calm.settings["stopped_fits"][:5]) == ((), "0 of ")
 
 
 def test_a_chosen_point_that_was_stopped_is_told(labels: np.ndarray) -> None:
     search = GridSearch(steps=1)
     report = svm_grid(blocks_of(labels), labels, make_folds(labels, count=3), search=search)
-    assert report.settings["stopped_fits"] > 0.5
-    assert any("the chosen point" in note for note in report.notes)
+    (note,) = report.notes
+    assert "those of the chosen point are among them" in note
+
+
+@pytest.mark.parametrize(
+    ("lead", "words"), [(0.2, "0.200 below it, so the score stands"), (0.0, "might be the chosen")]
+)
+def test_stopped_fits_of_other_points_say_whether_they_matter(
+    labels: np.ndarray, lead: float, words: str
+) -> None:
+    folds = make_folds(labels, count=3)
+    scores = np.full(32, 0.5)
+    scores[0] += lead
+    stopped = np.zeros(32, dtype=bool)
+    stopped[31] = True
+    trials = [[Trial(scores, np.tile(labels[test], (32, 1)), stopped)] for _, test in folds]
+    judged = _Judged(GridSearch(scaling="never"), folds, trials, [[]] * 3)
+    (note,) = judged.notes()
+    assert note.startswith("3 of 96 fits ran out of steps: none is of the chosen point")
+    assert words in note
 
 
 def test_workers_and_the_order_of_blocks_change_nothing(labels: np.ndarray) -> None:
