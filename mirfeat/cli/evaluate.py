@@ -19,7 +19,7 @@ from mirfeat.cli.labels import clips_of_features, labels_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
-from mirfeat.evaluation.inputs import read_features, read_topics
+from mirfeat.evaluation.inputs import read_features
 from mirfeat.evaluation.material import Options, Progress, Tick
 from mirfeat.evaluation.pages.drawing import need_matplotlib
 from mirfeat.evaluation.pages.gallery import draw
@@ -173,7 +173,7 @@ def _map(arguments: argparse.Namespace) -> Evaluation:
             "map needs --topics FILE.csv: a column id, and for each topic a column with its share. "
             "A map coloured by labels is part of 'mirfeat report'."
         )
-    names, shares = read_topics(arguments.topics, features)
+    names, shares = maps.read_topics(arguments.topics, features)
     positions = maps.tsne_map(features.values, seed=arguments.seed)
     topics = maps.strongest_topics(shares, names, positions)
     clips = features.ids or tuple(map(str, range(len(features))))

@@ -21,6 +21,7 @@ from mirfeat.cli.evaluate import options_of, progress_bars, write_json
 from mirfeat.cli.labels import clips_of_features, clips_of_folder, labels_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import maps
+from mirfeat.evaluation.label_sources import Clips
 from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable, Task
 from mirfeat.evaluation.material import Material
 from mirfeat.evaluation.pages import clip_figures, gallery
@@ -68,7 +69,7 @@ def report(arguments: argparse.Namespace) -> Path:
     return write_page(arguments.output / "report.html", title, _summary(task, materials), sections)
 
 
-def _clips(arguments: argparse.Namespace) -> dict[str, Path | None]:
+def _clips(arguments: argparse.Namespace) -> Clips:
     """Names of the clips that features are of or will be."""
     if arguments.features:
         return clips_of_features(arguments.features)

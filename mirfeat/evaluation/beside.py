@@ -73,20 +73,20 @@ def _same_system(systems: Sequence[System], paper: str) -> bool:
 
 def _apart(paper: str, task: str, reports: Sequence[ScoreReport]) -> Table:
     """All that a paper has for a task, under its own heading."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     errors = published_errors(paper, task)
     for metric in published_tasks(paper)[task]:
         for name, score in published_scores(paper, task, metric).items():
             error = errors.get(name) if metric == published_tasks(paper)[task][0] else None
             rows.append((name, metric, score, error))
-    columns = ("published features", "metric", "score", "± s.e.")
+    columns: tuple[str, ...] = ("published features", "metric", "score", "± s.e.")
     if all(row[3] is None for row in rows):
         columns, rows = columns[:3], [row[:3] for row in rows]
     made = sorted({_words(system) for report in reports for system in report.systems})
     return Table(
         f"Published by {paper} for {task}, with its own systems",
         columns,
-        tuple(tuple(row) for row in rows),
+        tuple(rows),
         f"Not to be compared digit by digit with {', '.join(made) or 'the features above'}: other "
         "weights, statistics or folds.",
     )

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirfeat.errors import LabelsError, OptionError, StoreError
-from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
+from mirfeat.errors import OptionError, StoreError
 from mirfeat.evaluation.records import System
 from mirfeat.provenance import Provenance
 from mirfeat.results import FeatureTable
@@ -266,29 +265,6 @@ def _read_one(spec: str) -> Features:
     return Features(
         block, {block: features.values}, features.ids, features.failed, features.systems
     )
-
-
-def read_topics(path: Path, features: Features) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of topics, and their shares in the clips of ``features``, float64 [n, topics].
-
-    Raises:
-        LabelsError: not a table of clips with a column of numbers for each topic.
-        OptionError: features without ids.
-    """
-    table = read_labels(path)
-    column = table.first_of(ID_COLUMNS)
-    if column is None or features.ids is None:
-        raise OptionError(f"{path}, {features.name}: both must name their clips, by a column id.")
-    place = {id: row for row, id in enumerate(table.column(column))}
-    names = tuple(name for name in table.columns if name != column)
-    try:
-        rows = [place[id] for id in features.ids]
-        shares = np.array([table.column(name) for name in names], dtype=np.float64).T
-    except KeyError as error:
-        raise LabelsError(f"{path}: no line for clip {error}.") from error
-    except ValueError as error:
-        raise LabelsError(f"{path}: topics are columns of numbers: {error}.") from error
-    return names, shares[rows]
 
 
 def _read_array(path: Path) -> np.ndarray:

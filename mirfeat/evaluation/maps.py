@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 
-from mirfeat.errors import ConfigError, OptionError
+from mirfeat.errors import ConfigError, LabelsError, OptionError
+from mirfeat.evaluation.inputs import Features
+from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
 from mirfeat.evaluation.records import Table
 
 FEWEST_CLIPS = 5
@@ -121,6 +124,29 @@ def strongest_topics(
         centres=np.array(centres),
         strongest=strongest,
     )
+
+
+def read_topics(path: Path, features: Features) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of topics, and their shares in the clips of ``features``, float64 [n, topics].
+
+    Raises:
+        LabelsError: not a table of clips with a column of numbers for each topic.
+        OptionError: features without ids.
+    """
+    table = read_labels(path)
+    column = table.first_of(ID_COLUMNS)
+    if column is None or features.ids is None:
+        raise OptionError(f"{path}, {features.name}: both must name their clips, by a column id.")
+    place = {id: row for row, id in enumerate(table.column(column))}
+    names = tuple(name for name in table.columns if name != column)
+    try:
+        rows = [place[id] for id in features.ids]
+        shares = np.array([table.column(name) for name in names], dtype=np.float64).T
+    except KeyError as error:
+        raise LabelsError(f"{path}: no line for clip {error}.") from error
+    except ValueError as error:
+        raise LabelsError(f"{path}: topics are columns of numbers: {error}.") from error
+    return names, shares[rows]
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

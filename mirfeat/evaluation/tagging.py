@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -68,7 +69,7 @@ def tags_table(table: LabelTable, target: str | None = None) -> LabelTable:
     return LabelTable(table.path, {**rest, TAGS: tuple(words or ";" for words in tags)})
 
 
-def tag_matrix(labels: Sequence[str], folds: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def tag_matrix(labels: Iterable[str], folds: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """Which clip has which tag, bool [n, tags], and their names, the most frequent first.
 
     Tags that fewer clips have than there are folds, or that fewer lack, are left out.
@@ -234,7 +235,7 @@ def _evaluation(
     truth: np.ndarray,
     names: Sequence[str],
     name: str,
-    settings: dict[str, object],
+    settings: Mapping[str, Any],
     notes: tuple[str, ...],
 ) -> Evaluation:
     areas, precisions = (np.array([pair[k] for pair in values]) for k in (0, 1))

@@ -32,7 +32,8 @@ _NOTE = (
 class Verdict:
     """Whether ``first`` is better than ``second``: by ``difference``, in an interval.
 
-    More is better, of losses too. ``p``: of a difference at least as large where there is none, corrected for the other verdicts.
+    More is better, of losses too. ``p``: of a difference at least as large where there is none,
+    corrected for the other verdicts.
     """
 
     first: str
@@ -72,7 +73,6 @@ def compare(first: ScoreReport, second: ScoreReport, comparisons: int = 1) -> Ve
     """
     if first.pairing is None or first.pairing != second.pairing:
         raise ValueError(f"{first.features}, {second.features}: not of the same clips and folds.")
-    names = [_name(report) for report in (first, second)]
     ours, theirs = _scores(first), _scores(second)
     if len(ours.values) > 1:
         test = _resampled(ours, theirs, first.pairing.test_to_train, comparisons)
@@ -80,7 +80,7 @@ def compare(first: ScoreReport, second: ScoreReport, comparisons: int = 1) -> Ve
         test = _mcnemar(first.predictions, second.predictions, comparisons)
     else:
         return None
-    return Verdict(*names, *test)
+    return Verdict(_name(first), _name(second), *test)
 
 
 def verdicts(evaluation: Evaluation) -> tuple[Table, ...]:

@@ -57,8 +57,8 @@ def evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
     ("command", "message"),
     [
         (("polka", *GENRE), "protocol 'polka': it is one of svm-grid"),
-        (("mlp", *F), "labels: give --labels FILE, or --dataset NAME"),
-        (("mlp", *GENRE, "--dataset", "gtzan-genre", "--root", "."), "give --labels FILE, or"),
+        (("mlp", *F), "labels: give --labels FILE.csv, --labels folders"),
+        (("mlp", *GENRE, "--dataset", "gtzan-genre", "--root", "."), "give --labels FILE.csv,"),
         (("mlp", *F, "--dataset", "gtzan-genre"), "say where it is with --root DIR"),
         (("mlp", *L, "--target", "genre"), "no features: give --features"),
         (("mlp", "--features", "nowhere", *L), "nowhere: no features. Give a folder"),

@@ -16,8 +16,8 @@ from mirfeat.evaluation.inputs import (
     one_row_each,
     read_features,
     read_rows,
-    read_topics,
 )
+from mirfeat.evaluation.maps import read_topics
 from mirfeat.store.reading import load_embeddings, load_features
 from tests.support.stores import write_embeddings, write_store
 
