@@ -16,7 +16,8 @@ from pathlib import Path
 
 import mirfeat
 from benchmarks.tables import print_machine, print_table, write_clips
-from mirfeat.audio.clip import Converter, open_clip
+from mirfeat.audio.clip import open_clip
+from mirfeat.audio.convert import Converter
 from mirfeat.pipeline.threads import default_workers
 
 EXTRACTORS = ("choi2017", "kim2019-ms-sr-fc", "mfcc")

@@ -7,7 +7,8 @@ from functools import partial
 
 import mirfeat
 from benchmarks.tables import medians, music_file, print_machine, print_table
-from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
+from mirfeat.audio.convert import Converter
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mirfeat.audio.clip import Audio, AudioLike, PathLike
+from mirfeat.audio.clip import Audio, AudioLike, PathLike, Source
+from mirfeat.audio.opened import is_file_like
 from mirfeat.audio.remote import located
 from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
@@ -74,8 +75,8 @@ class Extractor:
     def extract(self, audio: AudioLike, sample_rate: int | None = None) -> np.ndarray:
         """Feature vector of one clip, float32 (dimension,).
 
-        ``audio``: array or CPU tensor (N,) or (C, N), :class:`mirfeat.Audio`, or a path. An array
-        comes with its ``sample_rate`` in Hz.
+        ``audio``: array or CPU tensor (N,) or (C, N), :class:`mirfeat.Audio`, a path, or an audio
+        file as ``bytes`` or opened with ``"rb"``. An array comes with its ``sample_rate`` in Hz.
 
         Raises:
             AudioError: this audio cannot be used; the message says why and what to do.
@@ -292,13 +293,14 @@ class Extractor:
             **arrays, blocks=blocks, row_names=unit.row_names, provenance=self.provenance
         )
 
-    def _source(self, audio: AudioLike, sample_rate: int | None) -> PathLike | Audio:
-        if isinstance(audio, str | os.PathLike | Audio):
+    def _source(self, audio: AudioLike, sample_rate: int | None) -> Source:
+        if isinstance(audio, str | os.PathLike | Audio) or is_file_like(audio):
             if sample_rate is not None:
                 raise OptionError(
                     f"sample_rate={sample_rate} was given for something that has its own."
                 )
-            return audio
+            source: Source = audio
+            return source
         if sample_rate is None:
             rates = {unit.spec.mel.sample_rate for unit in self._units}
             if len(rates) > 1:

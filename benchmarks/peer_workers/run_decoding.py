@@ -32,7 +32,8 @@ def load(options: Sequence[str]) -> Vectors:
 
 def decode(path: str) -> np.ndarray:
     """Read a file to its end, block by block; what is kept is the number of samples."""
-    from mirfeat.audio.clip import Converter, open_clip
+    from mirfeat.audio.clip import open_clip
+    from mirfeat.audio.convert import Converter
 
     with open_clip(Path(path), None) as reader:
         converter, samples = Converter(reader, SAMPLE_RATE, 1), 0

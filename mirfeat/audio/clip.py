@@ -1,4 +1,4 @@
-"""Clips of audio: what is accepted, how channels and sample rates become those of an extractor.
+"""Clips of audio: what is accepted, and the checks that all of it passes.
 
 Files and arrays go through the same blocks, so the same samples give the same features. Arrays
 are (N,) or (C, N), channels first as in librosa.
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import soxr
 
-from mirfeat.audio.decode import open_file
+from mirfeat.audio.decode import open_encoded, open_file
+from mirfeat.audio.opened import FileLike, name_of
 from mirfeat.audio.reader import (
     MAX_RATE_HZ,
     MIN_RATE_HZ,
@@ -68,7 +68,10 @@ class Audio:
 
 
 AudioLike: TypeAlias = Any
-"""A path, a URL, an :class:`Audio`, an array or a CPU tensor."""
+"""A path, a URL, an :class:`Audio`, an array, a CPU tensor; or an audio file as ``bytes`` or as an
+open binary file, which is read from its start."""
+
+Source: TypeAlias = PathLike | Audio | FileLike | bytes
 
 
 @dataclass
@@ -92,24 +95,37 @@ class ArrayReader:
         """Read at most ``max_seconds`` of ``audio``."""
         self.name, self.sample_rate = audio.name, int(audio.sample_rate)
         self.channels = audio.samples.shape[0]
+        self.layout: tuple[str, ...] = ()
+        self.notes: list[str] = []
         self._samples = audio.samples[:, : limit_samples(max_seconds, self.sample_rate)]
 
     def blocks(self) -> Blocks:
         """Blocks of about ten seconds as float32 [C, n]."""
-        size = block_samples(self.sample_rate, self.channels)
+        size, peak = block_samples(self.sample_rate, self.channels), 0
         for start in range(0, self._samples.shape[1], size):
-            yield _as_float32(self._samples[:, start : start + size])
+            block = self._samples[:, start : start + size]
+            if block.dtype == np.int32:
+                peak = max(peak, int(block.max()), -int(block.min()))
+            yield _as_float32(block)
+        bits = next((bits for bits in (16, 24) if peak <= 1 << (bits - 1)), None)
+        if peak and bits is not None:
+            self.notes.append(
+                f"int32 up to {peak} of 2147483648: looks like {bits}-bit samples, which "
+                f"samples << {32 - bits} would scale"
+            )
 
     def close(self) -> None:
         """Nothing to release."""
 
 
 @contextmanager
-def open_clip(source: PathLike | Audio, max_seconds: float | None) -> Iterator[Reader]:
-    """Open a path, a URL or an :class:`Audio` for reading its first ``max_seconds``."""
+def open_clip(source: Source, max_seconds: float | None) -> Iterator[Reader]:
+    """Open a path, a URL, an :class:`Audio` or a file object for its first ``max_seconds``."""
     with ExitStack() as opened:
         if isinstance(source, Audio):
             reader: Reader = ArrayReader(source, max_seconds)
+        elif not isinstance(source, str | os.PathLike):
+            reader = open_encoded(source, name_of(source), max_seconds)
         elif isinstance(place := located(source), Remote):
             copy = opened.enter_context(fetched(place))
             reader = open_file(copy, max_seconds, name=place.url)
@@ -149,60 +165,6 @@ def checked_blocks(reader: Reader, facts: ClipFacts) -> Blocks:
         raise EmptyAudioError(f"{reader.name}: no samples.")
 
 
-class Converter:
-    """A stream of blocks at the clip's rate and channels to the extractor's.
-
-    Mono is the mean of all channels; for stereo a mono clip is doubled and of more than two
-    channels the first two are used. Resampling is soxr HQ; streamed blocks give exactly what
-    one call over the whole clip gives.
-    """
-
-    def __init__(self, reader: Reader, sample_rate: int, channels: int) -> None:
-        """Convert what ``reader`` yields to ``channels`` (1 or 2) at ``sample_rate``."""
-        self._channels = channels
-        self._stream: Any = None
-        if reader.sample_rate != sample_rate:
-            # One channel is resampled when the two would be equal.
-            resampled = min(channels, reader.channels)
-            self._stream = soxr.ResampleStream(
-                reader.sample_rate, sample_rate, resampled, dtype="float32", quality="HQ"
-            )
-
-    def convert(self, block: np.ndarray) -> np.ndarray:
-        """Next block, float32 [C, n]; resampling holds some samples back."""
-        return self._finish_block(self._resample(self._mix(block), last=False))
-
-    def flush(self, like: np.ndarray) -> np.ndarray:
-        """What resampling held back after the last block (``like`` is any block of the clip)."""
-        return self._finish_block(self._resample(self._mix(like[:, :0]), last=True))
-
-    def _mix(self, block: np.ndarray) -> np.ndarray:
-        if self._channels == 2:
-            return block[:2]
-        if len(block) == 1:
-            return block
-        # Channel by channel, so that the order of additions does not depend on memory layout.
-        total: np.ndarray = block[0] + block[1]
-        for channel in block[2:]:
-            total += channel
-        total /= np.float32(len(block))
-        return total[None]
-
-    def _resample(self, block: np.ndarray, *, last: bool) -> np.ndarray:
-        if self._stream is None:
-            return block
-        interleaved = block[0] if len(block) == 1 else block.T
-        output: np.ndarray = self._stream.resample_chunk(
-            np.ascontiguousarray(interleaved), last=last
-        )
-        return output[None] if output.ndim == 1 else output.T
-
-    def _finish_block(self, block: np.ndarray) -> np.ndarray:
-        if len(block) == self._channels:
-            return block
-        return np.repeat(block, self._channels, axis=0)
-
-
 def _checked_rate(rate: Any, name: str) -> int:
     value = float(rate) if isinstance(rate, numbers.Real) else math.nan
     if not (MIN_RATE_HZ <= value <= MAX_RATE_HZ and value == int(value)):
@@ -217,13 +179,16 @@ def _as_channels(samples: Any, name: str) -> np.ndarray:
     """Array (C, N) of a supported type, from an array or CPU tensor (N,) or (C, N)."""
     if hasattr(samples, "detach"):
         try:
-            samples = samples.detach().cpu().numpy()
-        except TypeError as error:  # bfloat16, sparse
+            # Lazy negation is resolved: NumPy has no such thing.
+            samples = samples.detach().cpu().resolve_neg().numpy()
+        # Sparse, bfloat16, meta, quantised, inside vmap: each has an error of its own.
+        except Exception as error:
             raise AudioError(f"{name}: this tensor has no NumPy form: {error}") from error
     if not isinstance(samples, np.ndarray):
         raise AudioError(
-            f"{name}: {type(samples).__name__} is not audio. Give a path, a NumPy array, a torch "
-            "tensor or mirfeat.Audio(samples, sample_rate)."
+            f"{name}: {type(samples).__name__} is not audio. Give a path, an audio file as bytes "
+            "or opened with 'rb', a NumPy array, a torch tensor or "
+            "mirfeat.Audio(samples, sample_rate)."
         )
     if samples.dtype.kind != "f" and samples.dtype.name not in _INTEGERS:
         raise AudioError(

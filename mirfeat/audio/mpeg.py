@@ -1,68 +1,58 @@
-"""Length of an MP3 stream from its own frames.
+"""Length of MPEG audio: what its first frame announces, beside the frames that are there.
 
-libsndfile takes the length of an MP3 from the Xing, Info or VBRI frame. Without one it guesses
-from the file size and the first bit rate, and stops reading there: of a variable-bit-rate stream
-that can silently be a third. Counting the frames tells. Source: ISO/IEC 11172-3, 2.4.1.3.
+The first frame of an MP3 may be a Xing, Info or VBRI header, which holds no music. Its words are
+no length: flags say which fields it has, and an encoder that could not seek leaves them empty.
 """
 
 from __future__ import annotations
 
-import mmap
-from pathlib import Path
+from dataclasses import dataclass
 
-_KBPS_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_KBPS_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_RATE_V1 = (44100, 48000, 32000)
-_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+from mirfeat.audio.frames import FrameStream
+from mirfeat.audio.opened import OpenedFile
+
+# Samples by which every MP3 decoder is late.
+DECODER_DELAY = 529
+# Where the side information of a layer III frame ends, by version 1 and mono.
+_SIDE_INFO = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}
+_VBRI_OFFSET = 36
 
 
-def unannounced_samples(path: Path) -> int | None:
-    """Samples per channel in an MP3 whose length no header announces.
+@dataclass(frozen=True)
+class LengthFrame:
+    """What the first frame says: the number of frames, and samples to trim at both ends."""
 
-    None if a header does announce it, or if there is no layer III frame.
-    """
-    if path.stat().st_size == 0:
+    frames: int | None = None
+    delay: int = 0
+    padding: int = 0
+
+
+def read_length_frame(file: OpenedFile, stream: FrameStream) -> LengthFrame | None:
+    """The header in the first frame; None where that frame is music."""
+    if stream.kind.codec != "mp3":
         return None
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _count_samples(data)
+    head = file.read_at(stream.first, 256)
+    if head[_VBRI_OFFSET : _VBRI_OFFSET + 4] == b"VBRI":
+        return LengthFrame(
+            int.from_bytes(head[_VBRI_OFFSET + 14 : _VBRI_OFFSET + 18], "big") or None
+        )
+    first, mono = head[1] >> 3 & 3 == 3, head[3] >> 6 == 3
+    at = 4 + _SIDE_INFO[first, mono]
+    for start in (at, at + 2):  # behind a checksum, if the encoder counts it
+        if head[start : start + 4] in (b"Xing", b"Info"):
+            return _xing(head[start:])
+    return None
 
 
-def _count_samples(data: mmap.mmap) -> int | None:
-    position, total = after_id3(data[:10]), 0
-    while (position := data.find(b"\xff", position)) >= 0:
-        frame = _frame(data[position : position + 4])
-        if frame is None:
-            position += 1
-            continue
-        size, samples = frame
-        # The tag, where there is one, lies in the first frame, which then holds no music.
-        if total == 0 and any(tag in data[position : position + 200] for tag in _LENGTH_TAGS):
-            return None
-        position += size
-        total += samples
-    return total or None
-
-
-def after_id3(head: bytes) -> int:
-    """Start of the audio behind an ID3v2 tag, whose pictures may hold look-alike frames."""
-    header = head[:10]
-    if header[:3] != b"ID3" or len(header) < 10:
-        return 0
-    size = 0
-    for byte in header[6:]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size
-
-
-def _frame(header: bytes) -> tuple[int, int] | None:
-    """Size in bytes and samples per channel of the layer III frame with this header."""
-    if len(header) < 4 or header[1] & 0xE6 != 0xE2:
-        return None
-    version, rate_index = header[1] >> 3 & 3, header[2] >> 2 & 3
-    if version == 1 or rate_index == 3 or header[2] >> 4 in (0, 15):
-        return None
-    mpeg1 = version == 3
-    rate = _RATE_V1[rate_index] // {3: 1, 2: 2, 0: 4}[version]
-    kbps = (_KBPS_V1 if mpeg1 else _KBPS_V2)[header[2] >> 4]
-    size = (144 if mpeg1 else 72) * kbps * 1000 // rate + (header[2] >> 1 & 1)
-    return size, 1152 if mpeg1 else 576
+def _xing(head: bytes) -> LengthFrame:
+    flags, at = int.from_bytes(head[4:8], "big"), 8
+    frames = None
+    if flags & 1:
+        frames = int.from_bytes(head[at : at + 4], "big") or None
+        at += 4
+    at += (4 if flags & 2 else 0) + (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
+    # Behind it, LAME and others write nine bytes of name and, twelve bytes on, two times 12 bits.
+    trim = head[at + 21 : at + 24]
+    if head[at : at + 4] not in (b"LAME", b"Lavf", b"Lavc", b"GOGO", b"L3.9") or len(trim) < 3:
+        return LengthFrame(frames)
+    return LengthFrame(frames, trim[0] << 4 | trim[1] >> 4, (trim[1] & 15) << 8 | trim[2])

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from mirfeat.audio.clip import Audio, ClipFacts, Converter, PathLike, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, Source, checked_blocks, open_clip
+from mirfeat.audio.convert import Converter
 from mirfeat.audio.reader import Reader
 from mirfeat.audio.segments import Segment, Segmenter
 from mirfeat.pipeline.unit import Unit
 from mirfeat.results import Moments
-
-Source: TypeAlias = PathLike | Audio
 
 
 @dataclass(eq=False)
@@ -80,7 +79,7 @@ def clip_segments(
             for unit in units
         ]
         yield from cut(reader, clip.facts, cutters)
-    clip.notes += _notes(clip.facts, units, [segmenter for _, segmenter in cutters])
+    clip.notes += _notes(clip.facts, reader, cutters)
 
 
 def cut(
@@ -100,12 +99,14 @@ def cut(
             yield index, segment
 
 
-def _notes(facts: ClipFacts, units: Sequence[Unit], segmenters: list[Segmenter]) -> list[str]:
+def _notes(
+    facts: ClipFacts, reader: Reader, cutters: Sequence[tuple[Converter, Segmenter]]
+) -> list[str]:
     notes = ["silent"] if facts.silent else []
-    notes += [segmenter.note for segmenter in segmenters if segmenter.note]
-    if facts.channels > 2 and any(unit.spec.mel.channels == 2 for unit in units):
-        notes.append(f"{facts.channels} channels: used the first 2")
-    return list(dict.fromkeys(notes))
+    notes += [segmenter.note for _, segmenter in cutters if segmenter.note]
+    if not facts.silent:
+        notes += [note for converter, _ in cutters for note in converter.notes(facts.peak)]
+    return list(dict.fromkeys([*notes, *reader.notes]))
 
 
 def vector_of(clip: Clip, statistics: tuple[tuple[str, ...], ...]) -> np.ndarray:

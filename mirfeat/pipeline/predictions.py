@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from mirfeat.audio.clip import Source
 from mirfeat.errors import OptionError
 from mirfeat.networks.model import EmbedsLabels, NamesTags, PredictsFactors
-from mirfeat.pipeline.clip import Source, new_clip, vector_of
+from mirfeat.pipeline.clip import new_clip, vector_of
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit
 

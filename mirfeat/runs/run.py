@@ -13,6 +13,7 @@ import numpy as np
 
 from mirfeat.audio.clip import Audio, PathLike
 from mirfeat.audio.collection import folder_of_all, ids_of
+from mirfeat.audio.opened import is_file_like
 from mirfeat.audio.remote import located
 from mirfeat.errors import AudioError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
@@ -132,13 +133,13 @@ class ExtractionRun:
         if isinstance(item, str | os.PathLike):
             return self.clip(id or os.fspath(item), item)
         id = id or f"item {index}"
-        if isinstance(item, Audio):
+        if isinstance(item, Audio) or is_file_like(item):
             return self.clip(id, item)
         if not (isinstance(item, tuple) and len(item) == 2):
             found = "an array without a sample rate" if hasattr(item, "shape") else repr(type(item))
             raise OptionError(
-                f"extract_many: {id} is {found}. Give a path, (array, sample_rate) or "
-                "mirfeat.Audio(array, sample_rate)."
+                f"extract_many: {id} is {found}. Give a path, an audio file as bytes or "
+                "opened with 'rb', (array, sample_rate) or mirfeat.Audio(array, sample_rate)."
             )
         try:
             return self.clip(id, Audio(*item, name=id))
@@ -221,7 +222,7 @@ class ExtractionRun:
 
 def _refuse_one(items: Any) -> None:
     """A path is a series too, of letters; nobody means that."""
-    if isinstance(items, str | os.PathLike | Audio):
+    if isinstance(items, str | os.PathLike | Audio) or is_file_like(items):
         raise OptionError(
             f"{items!r} is one item, and a list of them is needed. For the audio files in a folder "
             "use mirfeat.find_audio([folder])."

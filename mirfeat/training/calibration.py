@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from mirfeat.audio.clip import ClipFacts, Converter, open_clip
+from mirfeat.audio.clip import ClipFacts, open_clip
 from mirfeat.audio.collection import find_audio, only_local
+from mirfeat.audio.convert import Converter
 from mirfeat.audio.segments import Segment, Segmenter
 from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import AudioError, ConfigError

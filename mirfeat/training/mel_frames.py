@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
+from mirfeat.audio.convert import Converter
 from mirfeat.errors import AudioError
 from mirfeat.networks.frontend import Frontend, MelSpec
 

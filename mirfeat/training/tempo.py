@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from mirfeat.audio.clip import ClipFacts, Converter, checked_blocks, open_clip
+from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
+from mirfeat.audio.convert import Converter
 
 # Longer costs more and tells no more.
 EXCERPT_SECONDS = 90.0

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from mirfeat.audio.clip import ArrayReader, Audio, ClipFacts, Converter, checked_blocks
+from mirfeat.audio.clip import ArrayReader, Audio, ClipFacts, checked_blocks
+from mirfeat.audio.convert import Converter
 from mirfeat.audio.reader import BLOCK_SECONDS, block_samples, limit_samples
 from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError
 from tests.support.sounds import music
@@ -27,6 +28,8 @@ class Clip:
 
     def __init__(self, samples: np.ndarray, rate: int, sizes: tuple[int, ...] = ()) -> None:
         self.name, self.sample_rate, self.channels = "clip", rate, len(samples)
+        self.layout: tuple[str, ...] = ()
+        self.notes: list[str] = []
         self._samples, self._sizes = samples, sizes
 
     def blocks(self) -> Iterator[np.ndarray]:

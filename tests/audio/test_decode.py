@@ -15,7 +15,9 @@ import soundfile
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mirfeat
-from mirfeat.audio.decode import AvReader, SoundFileReader, open_file
+from mirfeat.audio.decode import open_file
+from mirfeat.audio.ffmpeg import ContainerDecoder
+from mirfeat.audio.libsndfile import SoundFileDecoder
 from mirfeat.errors import DecodeError, EmptyAudioError, MissingPackageError
 from mirfeat.extractor import Extractor
 from tests.support.sounds import (
@@ -139,6 +141,8 @@ def test_files_decode_to_what_soundfile_reads(
     assert file_rate == rate
     if format == "MP3":  # whose decoder rounds differently after a seek
         assert_allclose(decoded, expected.T, rtol=0, atol=5e-7)
+    elif subtype == "OPUS" and channels > 2:  # left to FFmpeg, which orders channels as wav does
+        assert_allclose(decoded, expected.T[[0, 2, 1, 5, 3, 4]], rtol=0, atol=1e-2)
     else:
         assert_array_equal(decoded, expected.T)
     assert abs(decoded.shape[1] - samples.shape[1]) < 2500  # compressed blocks come whole
@@ -266,13 +270,13 @@ CUT = {
     ("WAV", "PCM_16"): r"announces 352800 bytes of audio, the file has 211\d\d\d",
     ("WAV", "FLOAT"): r"announces 705600 bytes of audio, the file has 423\d\d\d",
     ("WAVEX", "PCM_24"): r"announces 529200 bytes of audio, the file has 317\d\d\d",
-    ("RF64", "PCM_16"): r"announces 176400 frames of audio, the file has 105\d\d\d",
-    ("W64", "PCM_16"): r"announces 352904 bytes of audio, the file has 211\d\d\d",
+    ("RF64", "PCM_16"): r"announces 352800 bytes of audio, the file has 211\d\d\d",
+    ("W64", "PCM_16"): r"announces 352800 bytes of audio, the file has 211\d\d\d",
     ("AIFF", "PCM_16"): r"announces 3528\d\d bytes of audio, the file has 211\d\d\d",
     ("AU", "PCM_16"): r"announces 352800 bytes of audio, the file has 211\d\d\d",
     ("FLAC", "PCM_16"): r"stopped at 2\.\d s of about 4.0 s \(libsndfile: .*lost sync\)",
     ("MP3", "MPEG_LAYER_III"): r"stopped at 2\.\d s of about 4.0 s \(the stream ends there\)",
-    ("CAF", "PCM_16"): r"not a readable audio file .*malformed",
+    ("CAF", "PCM_16"): r"announces 352800 bytes of audio, the file has 210\d\d\d",
     ("OGG", "VORBIS"): r"an Ogg stream without an end after [12]\.\d s. It is truncated",
     ("OGG", "OPUS"): r"an Ogg stream without an end after [12]\.\d s. It is truncated",
 }
@@ -413,11 +417,11 @@ def test_no_more_than_the_seconds_needed_are_decoded_by_pyav(tmp_path: Path) -> 
     path = tmp_path / "clip.m4a"
     write_container(path, "aac in m4a", seconds=25.0)
     reader = open_file(path, 12.0)
-    assert isinstance(reader, AvReader)
+    assert isinstance(reader.decoder, ContainerDecoder)
     sizes = [block.shape[1] for block in reader.blocks()]
     assert sum(sizes) == 12 * RATE
     # The decoder still has the other half before it.
-    assert next(reader._handle.decode(audio=0)).time == pytest.approx(12.0, abs=0.1)
+    assert next(reader.decoder._handle.decode(audio=0)).time == pytest.approx(12.0, abs=0.1)
     reader.close()
 
 
@@ -490,7 +494,7 @@ def test_a_stream_without_a_stated_length_is_taken_as_it_is(tmp_path: Path) -> N
 def test_an_m4a_whose_index_is_lost_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.m4a"
     write_container(path, "aac in m4a")
-    with pytest.raises(DecodeError, match=r"clip.m4a: not decodable \(FFmpeg: "):
+    with pytest.raises(DecodeError, match=r"clip.m4a: not readable .*\(FFmpeg: "):
         decode(cut(path, 0.6))
 
 
@@ -504,7 +508,10 @@ def test_raw_aac_may_begin_with_a_tag(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("channels", "rate", "message"),
-    [(2, RATE, "44100 Hz mono becomes 44100 Hz stereo"), (1, 22_050, "becomes 22050 Hz mono")],
+    [
+        (2, RATE, "44100 Hz mono becomes 44100 Hz stereo"),
+        (1, 22_050, "AAC at 44100 Hz becomes AAC at 22050 Hz"),
+    ],
 )
 def test_a_stream_that_changes_its_format_fails(
     channels: int, rate: int, message: str, tmp_path: Path
@@ -513,7 +520,7 @@ def test_a_stream_that_changes_its_format_fails(
     first = encode(tmp_path / "1.aac", music(2.0, RATE), RATE, "aac", "adts")
     second = encode(tmp_path / "2.aac", music(2.0, rate, channels), rate, "aac", "adts")
     first.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(DecodeError, match=rf"stopped at 2\.\d s \(.*{message} there\)"):
+    with pytest.raises(DecodeError, match=rf"stopped at 2\.\d s .*\({message} there\)"):
         decode(first)
 
 
@@ -536,7 +543,7 @@ def test_a_file_with_only_a_picture_has_no_audio(tmp_path: Path) -> None:
         for _ in range(5):
             output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         output.mux(stream.encode(None))
-    with pytest.raises(DecodeError, match=r"film\.mp4: there is no audio in this file"):
+    with pytest.raises(DecodeError, match=r"film\.mp4: .*there is no audio in this file"):
         open_file(path)
 
 
@@ -547,8 +554,9 @@ def without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"\x00\x00\x00\x20ftypM4A ", "MPEG-4 audio"),
-        (b"\xff\xf1\x50\x80", "raw AAC"),
+        (b"\x00\x00\x00\x20ftypM4A ", "MPEG-4 or QuickTime audio"),
+        (b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(9), "AAC"),
+        (b"wvpk", "WavPack"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media audio"),
         (b"\x1a\x45\xdf\xa3\x01", "Matroska or WebM audio"),
     ],
@@ -558,16 +566,16 @@ def test_without_pyav_its_containers_name_the_package_to_install(
 ) -> None:
     without_pyav(monkeypatch)
     path = tmp_path / "clip"
-    path.write_bytes(head + bytes(200))
+    path.write_bytes(3 * head if name == "AAC" else head + bytes(200))
     with pytest.raises(MissingPackageError, match=re.escape(f"{path}: is {name}")) as error:
         open_file(path)
-    assert "pip install 'mirfeat[av]'" in str(error.value)
+    assert "pip install av" in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("prepare", "format", "reason"),
     [
-        (drop_length_frame, "MP3", r"an MP3 without a length header, .* of 12.0 s"),
+        (drop_length_frame, "MP3", r"is MP3, of which libsndfile would read \d\.\d of 12\.\d s"),
         (forget_flac_length, "FLAC", "FLAC of unannounced length"),
     ],
 )
@@ -593,7 +601,7 @@ def test_without_pyav_all_else_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
         path = write(tmp_path / format, music(0.5, RATE), RATE, format)
         reader = open_file(path)
         reader.close()
-        assert isinstance(reader, SoundFileReader)
+        assert isinstance(reader.decoder, SoundFileDecoder)
 
 
 def test_files_of_the_standard_library_decode_exactly(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from mirfeat.audio.decode import open_file
-from mirfeat.audio.mpeg import _frame
+from mirfeat.audio.headers import read_header
 
 
 def music(seconds: float, rate: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -68,9 +68,9 @@ def drop_length_frame(path: Path) -> Path:
     """Remove the first frame of an MP3, which announces its length; return the path."""
     whole = path.read_bytes()
     assert b"Xing" in whole[:200] or b"Info" in whole[:200]
-    frame = _frame(whole[:4])
+    frame = read_header(whole)
     assert frame is not None
-    path.write_bytes(whole[frame[0] :])
+    path.write_bytes(whole[frame.size :])
     return path
 
 
