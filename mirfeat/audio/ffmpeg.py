@@ -21,7 +21,7 @@ _FORMATS = (
 # Containers that state a length; for others FFmpeg estimates it from the bit rate.
 _STATE_LENGTH = ("mov", "asf", "wv", "tta", "ape", "caf", "tak", "mpc8", "avi", "dsf", "aiff")
 # These must have every sample that is announced and every checksum right.
-_LOSSLESS = ("flac", "wavpack", "tta", "ape", "alac", "tak", "truehd", "mlp", "shorten", "als")
+_LOSSLESS = ("flac", "wavpack", "tta", "ape", "alac", "tak", "truehd", "mlp", "shorten")
 # Gaps in the clock of a stream, by which losses show in containers without numbers.
 _GAP_SECONDS = 0.2
 # to_ndarray of planar sound is safe for as many channels as a frame has pointers for.
