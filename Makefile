@@ -10,8 +10,9 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.installed ## Feature vectors of real music, on the screen and in demo/.
+demo: $(VENV)/.installed ## Feature vectors of real music, and a map of it to click and hear, in demo/.
 	$(BIN)/python examples/demo.py
+	$(BIN)/mirfeat demo -o demo
 
 test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
 	$(BIN)/python -m pytest -n auto

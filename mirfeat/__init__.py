@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mirfeat.audio.clip import Audio
     from mirfeat.checkpoints.info import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
+    from mirfeat.excerpts import example, list_examples
     from mirfeat.extractor import Extractor
     from mirfeat.loading import concatenate, load_extractor
     from mirfeat.networks.registry import list_extractors, register
@@ -35,10 +36,12 @@ _HOME = {
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",
+    "example": "excerpts",
     "extract_dataset": "distributed.cluster",
     "extract_on_devices": "distributed.devices",
     "find_audio": "audio.collection",
     "info": "checkpoints.info",
+    "list_examples": "excerpts",
     "list_extractors": "networks.registry",
     "load_embeddings": "store.reading",
     "load_extractor": "loading",
@@ -56,10 +59,12 @@ __all__ = [
     "MirfeatWarning",
     "__version__",
     "concatenate",
+    "example",
     "extract_dataset",
     "extract_on_devices",
     "find_audio",
     "info",
+    "list_examples",
     "list_extractors",
     "load_embeddings",
     "load_extractor",

@@ -25,7 +25,7 @@ from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.pipeline import predictions
 from mirfeat.pipeline.clip import embedding_arrays, new_clip, vector_of
-from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag
+from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag, TagsOverTime
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
@@ -118,6 +118,25 @@ class Extractor:
         unit = self._only("tags")
         source = self._source(audio, sample_rate)
         return predictions.tags(unit, source, self.max_seconds, top, unheard)
+
+    def tags_over_time(
+        self,
+        audio: AudioLike,
+        sample_rate: int | None = None,
+        *,
+        top: int = 10,
+        hop_seconds: float | None = None,
+    ) -> TagsOverTime:
+        """The ``top`` most probable tags of one clip, in each of its segments.
+
+        A new segment begins every ``hop_seconds``; by default the extractor's own hop or 3 s,
+        whichever is less. Each is as long as ever (``segment_seconds``).
+
+        Raises:
+            OptionError: the network has no tag head, or a hop that is no part of a segment.
+        """
+        unit, source = self._only("tags"), self._source(audio, sample_rate)
+        return predictions.tags_over_time(unit, source, self.max_seconds, top, hop_seconds)
 
     def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, np.ndarray]:
         """What each learning source's head predicts: a distribution over its factors, float32.

@@ -32,7 +32,6 @@ from mirfeat.errors import (
     CheckpointError,
     ExtractionError,
     MirfeatError,
-    MissingPackageError,
     OptionError,
 )
 
@@ -130,24 +129,31 @@ def _extract(arguments: argparse.Namespace) -> int:
 
 
 def _tags(arguments: argparse.Namespace) -> int:
-    failed, records = 0, {}
+    from mirfeat.cli.tags import tags
+
     with _load(arguments) as extractor:
-        for path in arguments.files:
-            try:
-                tags = extractor.tags(path, top=arguments.top, unheard=arguments.unheard)
-            except (AudioError, MissingPackageError) as error:
-                failed += 1
-                print(f"failed: {error}", file=sys.stderr)
-                continue
-            records[str(path)] = {tag.name: round(tag.probability, 4) for tag in tags}
-            if not arguments.json:
-                print(path)
-                for name, probability in tags:
-                    print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
+        return tags(extractor, arguments)
+
+
+def _similar(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.similar import similar
+
+    print(similar(arguments))
+    return 0
+
+
+def _map(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.map import demo, map_store
+
+    page = (demo if arguments.command == "demo" else map_store)(arguments)
     if arguments.json:
-        print_json(records)
-    if failed:
-        return ALL_FAILED if failed == len(arguments.files) else SOME_FAILED
+        print_json({"page": str(page.path), "store": str(page.store), "clips": page.count})
+    else:
+        print(page.path)
+    wanted = not arguments.no_open if arguments.command == "demo" else arguments.open
+    opened = wanted and page.open()
+    if not (opened or arguments.quiet):
+        print("Open it in a browser: point, click, hear.", file=sys.stderr)
     return 0
 
 
@@ -250,6 +256,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "info": _info,
     "extract": _extract,
     "tags": _tags,
+    **dict.fromkeys(("demo", "map"), _map),
+    "similar": _similar,
     "download": _download,
     "calibrate": _calibrate,
     **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),

@@ -9,6 +9,7 @@ from typing import Any
 
 from mirfeat.cli.argument_types import checked, positive
 from mirfeat.cli.evaluate_parser import EVALUATE_EXAMPLES, REPORT_EXAMPLES, add_evaluate, add_report
+from mirfeat.cli.explore_parser import add_explore
 from mirfeat.cli.train_parser import add_training
 from mirfeat.options import COMMON
 from mirfeat.version import __version__
@@ -47,7 +48,12 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--unheard", action="store_true", help="also tags that the checkpoint cannot hear"
     )
+    command.add_argument("--plot", action="store_true", help="draw them over time: FILE.tags.png")
+    command.add_argument(
+        "--plot-folder", default=".", metavar="DIR", help="where to; the current one by default"
+    )
     _add_loading(command)
+    add_explore(add)
     command = add("download", "Fill the cache folder for offline use.")
     command.add_argument("names", nargs="*", metavar="NAME")
     command.add_argument("--all", action="store_true", help="for all extractors")

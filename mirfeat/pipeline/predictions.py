@@ -12,9 +12,12 @@ import torch
 from mirfeat.audio.clip import Source
 from mirfeat.errors import OptionError
 from mirfeat.networks.model import EmbedsLabels, NamesTags, PredictsFactors
-from mirfeat.pipeline.clip import new_clip, vector_of
+from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit
+
+# Segments of half a minute show little of a song when each starts where the last one ended.
+_LONGEST_HOP_SECONDS = 3.0
 
 
 class Tag(NamedTuple):
@@ -29,6 +32,28 @@ class Neighbour(NamedTuple):
 
     name: str
     distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class TagsOverTime:
+    """How probable each tag is in each segment of a clip (a taggram).
+
+    ``names``: [tags], the most probable over the whole clip first; ``probabilities``: float32
+    [segments, tags] in [0, 1]; ``starts``, ``ends``: float64 [segments], seconds of the clip.
+    """
+
+    names: tuple[str, ...]
+    probabilities: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of segments."""
+        return len(self.probabilities)
+
+    def __repr__(self) -> str:
+        """Segments, tags and time covered."""
+        return f"TagsOverTime({len(self)} segments x {len(self.names)} tags, {self.ends[-1]:.1f} s)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +103,65 @@ def tags(
     Raises:
         OptionError: the network has no tag head, or ``top`` is below 1.
     """
+    network = _tagger(unit, top)
+    names, probabilities = network.tag_names, network.tag_probabilities
+    average = _average(unit, source, max_seconds, probabilities, len(names))
+    best = _best(network, average, unheard)[:top]
+    return tuple(Tag(names[index], float(average[index])) for index in best)
+
+
+def tags_over_time(
+    unit: Unit,
+    source: Source,
+    max_seconds: float | None,
+    top: int,
+    hop_seconds: float | None,
+    unheard: bool = False,
+) -> TagsOverTime:
+    """The most probable tags of a clip in each of its segments; ``unheard`` as in :func:`tags`.
+
+    Raises:
+        OptionError: the network has no tag head, ``top`` is below 1, or a hop that is 0 or less or
+            more than a segment.
+    """
+    network, rate = _tagger(unit, top), unit.spec.mel.sample_rate
+    if hop_seconds is None:
+        hop = min(unit.segment.hop_samples, round(_LONGEST_HOP_SECONDS * rate))
+    else:
+        hop = round(hop_seconds * rate)
+    if not 1 <= hop <= unit.segment.samples:
+        raise OptionError(
+            f"hop_seconds={hop_seconds}: more than 0 and at most a segment, which has "
+            f"{unit.segment_seconds:g} s."
+        )
+    dense = replace(unit, segment=replace(unit.segment, hop_samples=hop))
+    names = network.tag_names
+    arrays = over_time(dense, source, max_seconds, network.tag_probabilities, len(names))
+    average = np.average(arrays["values"], axis=0, weights=arrays["weights"])
+    best = _best(network, average, unheard)[:top]
+    return TagsOverTime(
+        tuple(names[index] for index in best),
+        arrays["values"][:, best],
+        arrays["starts"],
+        arrays["ends"],
+    )
+
+
+def _tagger(unit: Unit, top: int) -> NamesTags:
     network = unit.model.network
     if not isinstance(network, NamesTags):
         raise OptionError(f"{unit.spec.name} cannot name tags; choi2017 can.")
     if top < 1:
         raise OptionError(f"top={top}: it is 1 or more tags.")
-    names, probabilities = network.tag_names, network.tag_probabilities
-    average = _average(unit, source, max_seconds, probabilities, len(names))
+    return network
+
+
+def _best(network: NamesTags, average: np.ndarray, unheard: bool) -> list[int]:
+    """Indices of tags, most probable first, without those that cannot be heard."""
     known: frozenset[str] = getattr(network, "unheard_tags", frozenset())
     hidden: frozenset[str] = frozenset() if unheard else known
-    best = [i for i in np.argsort(-average, kind="stable") if names[i] not in hidden]
-    return tuple(Tag(names[index], float(average[index])) for index in best[:top])
+    order = np.argsort(-average, kind="stable").tolist()
+    return [index for index in order if network.tag_names[index] not in hidden]
 
 
 def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, np.ndarray]:
@@ -121,6 +194,21 @@ def labels(unit: Unit) -> LabelSpace:
     return LabelSpace(tuple(network.label_names), network.label_vectors.cpu().numpy())
 
 
+def over_time(
+    unit: Unit,
+    source: Source,
+    max_seconds: float | None,
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    size: int,
+) -> dict[str, np.ndarray]:
+    """What ``predict`` says of each segment's image: ``values`` [T, size], ``starts``, ``ends``.
+
+    Times are float64 [T] in seconds of the clip, ``weights`` float64 [T].
+    """
+    clip = _predicted(unit, source, max_seconds, predict, size, keep_rows=True)
+    return embedding_arrays(clip.rows[0], unit.spec.mel.sample_rate)
+
+
 def _average(
     unit: Unit,
     source: Source,
@@ -129,11 +217,25 @@ def _average(
     size: int,
 ) -> np.ndarray:
     """Mean over a clip's segments of what ``predict`` says of their images, float32 (size,)."""
+    clip = _predicted(unit, source, max_seconds, predict, size, keep_rows=False)
+    return vector_of(clip, (("mean",),))
+
+
+def _predicted(
+    unit: Unit,
+    source: Source,
+    max_seconds: float | None,
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    size: int,
+    *,
+    keep_rows: bool,
+) -> Clip:
+    """A clip whose rows are what ``predict`` says of each segment's image."""
 
     def run(audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         values = predict(unit.model.frontend(audio))
         return values, torch.zeros_like(values)
 
     predicting = replace(unit, run=run, row_size=size)
-    clip = new_clip("audio", source, [predicting], keep_rows=False)
-    return vector_of(run_one(clip, [predicting], max_seconds), (("mean",),))
+    clip = new_clip("audio", source, [predicting], keep_rows=keep_rows)
+    return run_one(clip, [predicting], max_seconds)

@@ -1,0 +1,110 @@
+"""The command ``mirfeat similar``: the clips of a store that are most like a song."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mirfeat.audio.remote import is_url
+from mirfeat.errors import OptionError
+from mirfeat.explore.neighbours import Neighbour, Neighbours
+from mirfeat.explore.same_way import load_same
+from mirfeat.files import replacing
+from mirfeat.results import FeatureTable
+from mirfeat.store.reading import load_features
+from mirfeat.store.record import StoreInfo
+
+
+class Answer(NamedTuple):
+    """A query and the clips nearest to it."""
+
+    query: str
+    near: Sequence[Neighbour]
+
+
+def similar(arguments: argparse.Namespace) -> str:
+    """What to print: the answers, or the file they were written to.
+
+    Raises:
+        OptionError: a query that is neither a file nor in the store.
+    """
+    table = load_features(arguments.store)
+    index = Neighbours(table, arguments.metric)
+    answers = list(_answers(arguments, table, index))
+    kind = "json" if arguments.json else arguments.format
+    root = arguments.root or StoreInfo.read(arguments.store).root
+    text = _WRITERS[kind](answers, arguments.metric, str(root))
+    if arguments.output is None:
+        return text.rstrip("\n")
+    with replacing(arguments.output) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+    return str(arguments.output)
+
+
+def _answers(
+    arguments: argparse.Namespace, table: FeatureTable, index: Neighbours
+) -> Iterator[Answer]:
+    known = set(table.ids)
+    files = [query for query in arguments.queries if query not in known]
+    for query in files:
+        if not (is_url(query) or Path(query).exists()):
+            raise OptionError(
+                f"{query}: neither a file nor the id of a clip in {arguments.store}, whose "
+                f"{len(table)} ids are like {table.ids[0]!r}."
+            )
+    vectors = {}
+    if files:
+        with load_same(
+            table.provenance, arguments.checkpoint, device=arguments.device
+        ) as extractor:
+            vectors = {query: extractor.extract_file(query) for query in files}
+    for query in arguments.queries:
+        if query in known:
+            yield Answer(query, index.nearest_to(query, arguments.top))
+        else:
+            yield Answer(query, index.nearest(vectors[query], arguments.top))
+
+
+def _as_text(answers: Sequence[Answer], metric: str, root: str) -> str:
+    lines = []
+    for query, near in answers:
+        lines.append(f"{query}   ({'cosine similarity' if metric == 'cosine' else 'L1 distance'})")
+        for id, value in near:
+            lines.append(f"  {value:6.3f}  {id}" if metric == "cosine" else f"  {value:8.2f}  {id}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_csv(answers: Sequence[Answer], metric: str, root: str) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("query", "rank", "id", "similarity" if metric == "cosine" else "distance"))
+    for query, near in answers:
+        writer.writerows((query, rank, id, f"{v:.6g}") for rank, (id, v) in enumerate(near, 1))
+    return buffer.getvalue()
+
+
+def _as_json(answers: Sequence[Answer], metric: str, root: str) -> str:
+    name = "similarity" if metric == "cosine" else "distance"
+    record = [
+        {"query": query, "near": [{"id": id, name: round(value, 6)} for id, value in near]}
+        for query, near in answers
+    ]
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def _as_m3u(answers: Sequence[Answer], metric: str, root: str) -> str:
+    """A playlist: every query's neighbours in turn, each file once."""
+    ids = dict.fromkeys(id for _, near in answers for id, _ in near)
+    lines = ["#EXTM3U"]
+    for id in ids:
+        lines += [f"#EXTINF:-1,{os.path.basename(id)}", f"{root.rstrip('/')}/{id}"]
+    return "\n".join(lines) + "\n"
+
+
+_WRITERS = {"text": _as_text, "csv": _as_csv, "json": _as_json, "m3u": _as_m3u}

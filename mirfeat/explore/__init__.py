@@ -1,0 +1,1 @@
+"""Looking at music and listening to it: neighbours, a map with players, tags over time."""
