@@ -103,7 +103,9 @@ def origin_of(track: Track) -> str:
 
 def folder_of(folder: Path, mel: MelSpec) -> Path:
     """Where the levels of ``mel`` are kept: equal for all specs that differ in later steps only."""
+    # Reference and floor of decibels come later; of other scalings all may matter.
     amount = getattr(mel.scaling, "amin", None) or getattr(mel.scaling, "floor", None)
+    amount = amount or repr(mel.scaling)
     kept = replace(mel, scaling=type(mel.scaling).__name__, standardise=False)  # type: ignore[arg-type]
     key = hashlib.sha256(f"{FORMAT} {kept} {amount}".encode()).hexdigest()[:8]
     return folder / f"mel-{mel.n_mels}x{mel.channels}-{mel.sample_rate}-{key}"

@@ -1,6 +1,6 @@
 """The cache of mel spectrograms: what is in it, and what survives kills and bad files."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +278,18 @@ def test_folders_differ_with_what_is_kept_and_only_with_that(tmp_path: Path) -> 
         replace(CENTRED, channels=1),
     ]
     assert len({folder_of(tmp_path, mel) for mel in others}) == len(others)
+
+
+@dataclass(frozen=True)
+class Root:
+    """A scaling of somebody else."""
+
+    degree: float
+
+
+def test_folders_of_other_scalings_differ_with_whatever_these_hold(tmp_path: Path) -> None:
+    mels = [replace(CENTRED, scaling=Root(degree)) for degree in (2.0, 4.0, 4.0)]  # type: ignore[arg-type]
+    assert len({folder_of(tmp_path, mel) for mel in mels}) == 2
 
 
 def test_an_empty_folder_is_an_empty_cache(tmp_path: Path) -> None:
