@@ -11,8 +11,7 @@ from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import TrainConfig, read_config
 from mirfeat.training.manifest import read_manifest
 from mirfeat.training.mel_cache import MelCache
-from mirfeat.training.recipes import DEFAULTS
-from mirfeat.training.targets.make import make_targets
+from mirfeat.training.recipes import DEFAULTS, targets_of
 
 
 class Outcome(NamedTuple):
@@ -64,7 +63,7 @@ def _targets(arguments: argparse.Namespace) -> Outcome:
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     train = manifest.rows("train")
     lines, record = [], {}
-    for source, target in make_targets(config, manifest, cache).items():
+    for source, target in targets_of(config, manifest, cache).items():
         known = int(target.known[train].sum())
         record[source] = {
             "size": target.size,

@@ -16,10 +16,10 @@ from mirfeat.networks.checkpoint import Weights, digest
 from mirfeat.version import __version__
 
 if TYPE_CHECKING:
-    from mirfeat.training.preparation import Run
+    from mirfeat.training.preparation import TrainingRun
 
 
-def as_checkpoint(weights: Weights, run: Run, progress: Mapping[str, Any]) -> Weights:
+def as_checkpoint(weights: Weights, run: TrainingRun, progress: Mapping[str, Any]) -> Weights:
     """The weights in half precision, with everything there is to say of their origin."""
     tensors = halved(weights.tensors)
     config = run.config
@@ -53,7 +53,7 @@ def halved(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def corpus_record(run: Run) -> dict[str, Any]:
+def corpus_record(run: TrainingRun) -> dict[str, Any]:
     """Training tracks and hours, by licence and by corpus; tracks with a label, by source."""
     manifest = run.manifest
     rows = [row for row in manifest.rows("train") if manifest.ids[row] in run.cache]
@@ -76,7 +76,7 @@ def corpus_record(run: Run) -> dict[str, Any]:
     }
 
 
-def _summary(run: Run) -> str:
+def _summary(run: TrainingRun) -> str:
     record = corpus_record(run)
     return f"{record['tracks']} tracks, {record['hours']} hours, {record['artists']} artists."
 

@@ -34,7 +34,7 @@ _NO_GENRE = {"", "other", "unknown", "none", "undefined", "default", "genre", "m
 _NO_ARTIST = {"", "unknown", "unknown artist", "various", "various artists", "va", "none"}
 
 
-class Failure(NamedTuple):
+class FailedFile(NamedTuple):
     """A file that is no row: its id, where it is, and why."""
 
     id: str
@@ -48,7 +48,7 @@ def build_manifest(
     bpm: bool = False,
     workers: int | None = None,
     progress: bool | None = None,
-) -> tuple[list[Row], list[Failure]]:
+) -> tuple[list[Row], list[FailedFile]]:
     """A row of a manifest for each audio file among ``inputs``, and the files that are none.
 
     ``inputs`` are folders, files and ``@lists``. A row has ``id`` (relative to the nearest folder
@@ -74,8 +74,8 @@ def build_manifest(
         except BaseException:  # also Ctrl-C: the pool would finish all files first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    rows = [result for result in results if not isinstance(result, Failure)]
-    return rows, [result for result in results if isinstance(result, Failure)]
+    rows = [result for result in results if not isinstance(result, FailedFile)]
+    return rows, [result for result in results if isinstance(result, FailedFile)]
 
 
 def write_from_folder(
@@ -85,7 +85,7 @@ def write_from_folder(
     bpm: bool = False,
     workers: int | None = None,
     progress: bool | None = None,
-) -> tuple[list[Row], list[Failure]]:
+) -> tuple[list[Row], list[FailedFile]]:
     """Write the manifest of :func:`build_manifest` as CSV and return its rows and failures.
 
     Paths below the folder of ``output`` are relative to it, so that both can be moved together.
@@ -108,7 +108,7 @@ def write_from_folder(
     return rows, failures
 
 
-def _row(id: str, path: Path, *, bpm: bool) -> Row | Failure:
+def _row(id: str, path: Path, *, bpm: bool) -> Row | FailedFile:
     absolute = os.path.abspath(path)
     try:
         absolute.encode("utf-8")
@@ -120,9 +120,11 @@ def _row(id: str, path: Path, *, bpm: bool) -> Row | Failure:
         if bpm and "bpm" not in row and (tempo := tempo_of(path)) is not None:
             row["bpm"] = round(tempo, 2)
     except UnicodeEncodeError:
-        return Failure(id, path, f"{id}: its name is not UTF-8, which a table must be. Rename it.")
+        return FailedFile(
+            id, path, f"{id}: its name is not UTF-8, which a table must be. Rename it."
+        )
     except (AudioError, MissingPackageError) as error:
-        return Failure(id, path, str(error))
+        return FailedFile(id, path, str(error))
     return row
 
 

@@ -23,7 +23,7 @@ from mirfeat.training.augment import Augmenter
 from mirfeat.training.crops import Batch, CropSource, augmentation_seed, crop_stream
 from mirfeat.training.export import as_checkpoint, write_run
 from mirfeat.training.learners import SELF
-from mirfeat.training.preparation import Hardware, Run
+from mirfeat.training.preparation import Hardware, TrainingRun
 from mirfeat.training.runlog import RunLog
 from mirfeat.training.state import RunState, inputs_of
 from mirfeat.training.targets.make import Targets, weights_by_key
@@ -69,7 +69,7 @@ class Training:
     """The loop itself, and what it needs from step to step."""
 
     def __init__(
-        self, run: Run, fabric: Any, hardware: Hardware, log: RunLog, progress: bool | None
+        self, run: TrainingRun, fabric: Any, hardware: Hardware, log: RunLog, progress: bool | None
     ) -> None:
         config = run.config
         self._run, self._fabric, self._hardware, self._log = run, fabric, hardware, log

@@ -20,7 +20,7 @@ from mirfeat.errors import ManifestError, MirfeatWarning, did_you_mean
 from mirfeat.files import sha256_of
 from mirfeat.training.splits import SPLITS, complete_split, crossing_groups
 from mirfeat.training.tables import (
-    Table,
+    TrackTable,
     cell_text,
     open_table,
     split_weight,
@@ -196,7 +196,7 @@ def read_manifest(
     return replace(manifest, split=complete_split(given, groups, valid=valid, seed=seed))
 
 
-def _read_columns(table: Table) -> tuple[Sequence[int], dict[str, tuple[str, ...]]]:
+def _read_columns(table: TrackTable) -> tuple[Sequence[int], dict[str, tuple[str, ...]]]:
     lines: list[int] = []
     cells: dict[str, list[str]] = {name: [] for name in table.header}
     # Equal cells share memory: artists and genres come many times.

@@ -14,8 +14,9 @@ from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import FailedTrack, MelCache, build
 from mirfeat.training.mel_frames import Track
-from mirfeat.training.recipes import Recipe, make_recipe
-from mirfeat.training.targets.make import Targets, make_targets
+from mirfeat.training.recipe import Recipe
+from mirfeat.training.recipes import make_recipe, targets_of
+from mirfeat.training.targets.make import Targets
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Hardware:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class TrainingRun:
     """A run before its first step."""
 
     config: TrainConfig
@@ -49,7 +50,7 @@ class Run:
 
 def prepare(
     config: TrainConfig, hardware: Hardware, fabric: Any = None, *, progress: bool | None = None
-) -> Run:
+) -> TrainingRun:
     """Read the manifest, fill the cache, make targets and the untrained network.
 
     Raises: as :func:`mirfeat.training.trainer.train`.
@@ -59,14 +60,14 @@ def prepare(
     first = fabric is None or fabric.is_global_zero
     if first:
         failures = fill_cache(config, manifest, max(1, hardware.workers), progress=progress)
-        make_targets(config, manifest, MelCache(config.cache, mel))
+        targets_of(config, manifest, MelCache(config.cache, mel))
     if fabric is not None:
         fabric.barrier()
     cache = MelCache(config.cache, mel)
     if not any(id in cache for id in manifest.ids):
         raise TrainingError(f"{config.manifest}: not one of {len(manifest)} files could be read.")
-    targets = make_targets(config, manifest, cache)
-    return Run(config, manifest, cache, targets, make_recipe(config, targets), failures)
+    targets = targets_of(config, manifest, cache)
+    return TrainingRun(config, manifest, cache, targets, make_recipe(config, targets), failures)
 
 
 def fill_cache(

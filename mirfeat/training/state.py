@@ -17,8 +17,8 @@ from mirfeat.errors import ConfigError
 from mirfeat.files import replacing, sha256_of
 from mirfeat.networks import checkpoint
 from mirfeat.training.config import TrainConfig
-from mirfeat.training.preparation import Run
-from mirfeat.training.recipes import Recipe
+from mirfeat.training.preparation import TrainingRun
+from mirfeat.training.recipe import Recipe
 from mirfeat.training.targets.teachers import digest_of, split_source
 
 logger = logging.getLogger("mirfeat")
@@ -26,7 +26,7 @@ logger = logging.getLogger("mirfeat")
 FILE = "state.pt"
 
 
-def inputs_of(run: Run) -> dict[str, str]:
+def inputs_of(run: TrainingRun) -> dict[str, str]:
     """sha256 of what a run reads beside its configuration: ``manifest``, ``taste``, ``initial``.
 
     Only what is used is there, and each source of a teacher by its name. Empty for an ``initial``

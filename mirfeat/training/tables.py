@@ -37,7 +37,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TrackTable:
     """A table that is being read: its columns, and its rows in chunks, which come once.
 
     ``unit`` is what rows are counted in: "line" or "row".
@@ -49,7 +49,7 @@ class Table:
     chunks: Iterator[Chunk]
 
 
-def open_table(path: Path, required: Iterable[str]) -> Table:
+def open_table(path: Path, required: Iterable[str]) -> TrackTable:
     """Open a CSV or parquet file, known by its content, that must have the ``required`` columns.
 
     Raises:
@@ -69,7 +69,7 @@ def open_table(path: Path, required: Iterable[str]) -> Table:
     return table
 
 
-def _check_header(table: Table, required: Iterable[str]) -> None:
+def _check_header(table: TrackTable, required: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in table.header:
         if name in seen:
@@ -94,13 +94,13 @@ def _check_header(table: Table, required: Iterable[str]) -> None:
 # -- CSV ------------------------------------------------------------------------------------------
 
 
-def _open_csv(path: Path) -> Table:
+def _open_csv(path: Path) -> TrackTable:
     records = _records(path)
     _, cells = next(records, (0, []))
     if not cells:
         raise ManifestError(f"{path}: empty; it needs a line of column names and a line each row.")
     header = tuple(cell.strip() for cell in cells)
-    return Table(path, "line", header, _csv_chunks(path, header, records))
+    return TrackTable(path, "line", header, _csv_chunks(path, header, records))
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -166,7 +166,7 @@ def _csv_chunks(
 # -- parquet --------------------------------------------------------------------------------------
 
 
-def _open_parquet(path: Path) -> Table:
+def _open_parquet(path: Path) -> TrackTable:
     try:
         import pyarrow as pa  # an extra: large, and only this format needs it
         import pyarrow.parquet as pq
@@ -192,7 +192,7 @@ def _open_parquet(path: Path) -> Table:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: not a readable parquet file: {error}") from error
-    return Table(path, "row", tuple(file.schema_arrow.names), chunks(file))
+    return TrackTable(path, "row", tuple(file.schema_arrow.names), chunks(file))
 
 
 def _texts(path: Path, rows: range, column: str, cells: Sequence[Any]) -> list[str]:
@@ -270,7 +270,7 @@ def split_weight(text: str) -> tuple[str, float]:
     return (word.rstrip(), weight) if math.isfinite(weight) else (text, 1.0)
 
 
-def warn_of_near_misses(table: Table, known: Sequence[str]) -> None:
+def warn_of_near_misses(table: TrackTable, known: Sequence[str]) -> None:
     """Warn of columns that are almost, but not, one of ``known``."""
     unused = [name for name in known if name not in table.header]
     for column in table.header:

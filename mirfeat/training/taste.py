@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mirfeat.errors import ManifestError
-from mirfeat.training.tables import Chunk, Table, open_table
+from mirfeat.training.tables import Chunk, TrackTable, open_table
 
 logger = logging.getLogger("mirfeat")
 
@@ -68,7 +68,7 @@ def read_taste(path: str | os.PathLike[str], ids: Sequence[str]) -> csr_matrix:
     return matrix
 
 
-def _check(table: Table, chunk: Chunk) -> None:
+def _check(table: TrackTable, chunk: Chunk) -> None:
     for column in ("user", "item"):
         cells = chunk.columns[column]
         if "" in cells:
@@ -76,7 +76,7 @@ def _check(table: Table, chunk: Chunk) -> None:
             raise ManifestError(f"{table.path}, {table.unit} {line}, column {column!r}: empty.")
 
 
-def _counts(table: Table, chunk: Chunk) -> list[float]:
+def _counts(table: TrackTable, chunk: Chunk) -> list[float]:
     counts = []
     for line, cell in zip(chunk.lines, chunk.columns["count"], strict=True):
         try:

@@ -12,7 +12,7 @@ from mirfeat.training.crops import CropSource
 from mirfeat.training.learners import SELF
 
 if TYPE_CHECKING:
-    from mirfeat.training.preparation import Run
+    from mirfeat.training.preparation import TrainingRun
 
 # More tracks than this are sampled: a validation should cost less than the steps between two.
 _MOST_TRACKS = 400
@@ -22,7 +22,7 @@ _BATCH = 64
 class Validator:
     """Validation of one run. Memory: its crops as float16."""
 
-    def __init__(self, run: Run, fabric: Any) -> None:
+    def __init__(self, run: TrainingRun, fabric: Any) -> None:
         """Take the crops of the tracks whose split is "valid"."""
         self._run, self._fabric = run, fabric
         rows = [row for row in run.manifest.rows("valid") if run.manifest.ids[row] in run.cache]

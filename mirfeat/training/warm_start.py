@@ -18,7 +18,8 @@ from torch import Tensor
 from mirfeat.errors import ConfigError
 from mirfeat.networks import kim2018, kim2019
 from mirfeat.networks.checkpoint import Weights, gather
-from mirfeat.training.recipes import BranchedRecipe, Recipe
+from mirfeat.training.branched import BranchedRecipe
+from mirfeat.training.recipe import Recipe
 
 _STAGE = re.compile(r"(trunk|branches\.(?P<source>[^.]+))\.(?P<stage>\d+)\.(?P<rest>.+)")
 

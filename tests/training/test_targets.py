@@ -15,10 +15,9 @@ from mirfeat.training.config import Sources, TrainConfig
 from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache, build
 from mirfeat.training.mel_frames import Track
+from mirfeat.training.recipes import targets_of as make_targets
 from mirfeat.training.targets import frames
-from mirfeat.training.targets import make as targets
-from mirfeat.training.targets.label_sources import Material, SourceTargets
-from mirfeat.training.targets.make import make_targets
+from mirfeat.training.targets.label_sources import MAKERS, SourceMaterial, SourceTargets
 from tests.support.training_data import rows, write_corpus
 
 MEL = get_spec("kim2018-stn").mel
@@ -361,15 +360,16 @@ def count_made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def noted(source: str) -> Callable[..., SourceTargets]:
-        real = targets.MAKERS[source]
+        real = MAKERS[source]
 
-        def call(material: Material) -> SourceTargets:
+        def call(material: SourceMaterial) -> SourceTargets:
             made.append(source)
             return real(material)
 
         return call
 
-    monkeypatch.setattr(targets, "MAKERS", {name: noted(name) for name in targets.MAKERS})
+    for name in MAKERS:
+        monkeypatch.setitem(MAKERS, name, noted(name))
     return made
 
 

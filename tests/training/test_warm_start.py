@@ -10,7 +10,8 @@ import torch
 from mirfeat.errors import ConfigError
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.training.config import TrainConfig
-from mirfeat.training.recipes import Recipe, make_recipe
+from mirfeat.training.recipe import Recipe
+from mirfeat.training.recipes import make_recipe
 from mirfeat.training.targets.label_sources import SourceTargets
 from mirfeat.training.warm_start import warm_start
 

@@ -64,7 +64,7 @@ class SourceTargets:
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class SourceMaterial:
     """What targets are made from. ``train``: bool [n], tracks that factors are found on."""
 
     manifest: Manifest
@@ -79,12 +79,12 @@ class Material:
         return np.full((len(self.manifest), k), np.nan, np.float32)
 
 
-def _self(material: Material) -> SourceTargets:
+def _self(material: SourceMaterial) -> SourceTargets:
     # Whether two crops are of the same track is known of all tracks.
     return SourceTargets(np.zeros((len(material.manifest), 0), np.float32))
 
 
-def _numbers(column: str, material: Material) -> SourceTargets:
+def _numbers(column: str, material: SourceMaterial) -> SourceTargets:
     values = material.manifest.numbers(column)
     known = material.train & ~np.isnan(values)
     if not known.any():
@@ -93,7 +93,7 @@ def _numbers(column: str, material: Material) -> SourceTargets:
     return SourceTargets(mixture.predict(values)[0])
 
 
-def _words(column: str, weigh: bool, material: Material) -> SourceTargets:
+def _words(column: str, weigh: bool, material: SourceMaterial) -> SourceTargets:
     """Factors by pLSA of bags of words; ``weigh``: by TF-IDF first."""
     bags = material.manifest.bags(column)
     learnt = [bag if use else None for bag, use in zip(bags, material.train, strict=True)]
@@ -106,7 +106,7 @@ def _words(column: str, weigh: bool, material: Material) -> SourceTargets:
     return _latent(counts, material, names)
 
 
-def _latent(counts: csr_matrix, material: Material, names: Sequence[str]) -> SourceTargets:
+def _latent(counts: csr_matrix, material: SourceMaterial, names: Sequence[str]) -> SourceTargets:
     """Factors by pLSA of a matrix of counts [n, w] with a row for each track."""
     # Columns that no training track has would change the random start, and nothing else.
     used = np.diff(counts[material.train].tocsc().indptr) > 0
@@ -126,13 +126,13 @@ def _factor_words(topics: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(names[word] for word in row) for row in best)
 
 
-def _taste(material: Material) -> SourceTargets:
+def _taste(material: SourceMaterial) -> SourceTargets:
     if material.taste is None:
         return SourceTargets(material.nothing())
     return _latent(read_taste(material.taste, material.manifest.ids), material, ())
 
 
-def _artist(material: Material) -> SourceTargets:
+def _artist(material: SourceMaterial) -> SourceTargets:
     """Factors by pLSA of artists by tags: each track has the factors of its artist."""
     manifest = material.manifest
     pairs = zip(manifest.bags("tags"), _telling(material), strict=True)
@@ -153,7 +153,7 @@ def _artist(material: Material) -> SourceTargets:
     return SourceTargets(values, _factor_words(found.topics, names))
 
 
-def _telling(material: Material) -> np.ndarray:
+def _telling(material: SourceMaterial) -> np.ndarray:
     """Tracks that say what their artist is, bool [n]: of one in training, training tracks alone."""
     artists = material.manifest.artists()
     learnt = {artist for artist, use in zip(artists, material.train, strict=True) if use}
@@ -161,7 +161,7 @@ def _telling(material: Material) -> np.ndarray:
     return np.array([use or artist not in learnt for artist, use in pairs])
 
 
-def _classes(column: str, material: Material) -> SourceTargets:
+def _classes(column: str, material: SourceMaterial) -> SourceTargets:
     """One class for each text of a column, in alphabetical order."""
     texts = material.manifest.texts(column)
     learnt = {text for text, use in zip(texts, material.train, strict=True) if use and text}
@@ -173,7 +173,7 @@ def _classes(column: str, material: Material) -> SourceTargets:
     return SourceTargets(values, names)
 
 
-def _subgenre(material: Material) -> SourceTargets:
+def _subgenre(material: SourceMaterial) -> SourceTargets:
     """Artist groups by the subgenres of their tracks (Kim 2018, section 2.1)."""
     counts, names = word_counts.bags_to_counts(material.manifest.bags("subgenres"))
     if not names:
@@ -181,7 +181,7 @@ def _subgenre(material: Material) -> SourceTargets:
     return _groups(counts.toarray(), material)
 
 
-def _frames(kind: str, material: Material) -> SourceTargets:
+def _frames(kind: str, material: SourceMaterial) -> SourceTargets:
     """Artist groups by a dictionary of frames (Kim 2018, section 2.1)."""
     manifest = material.manifest
     counts = frames.word_counts(
@@ -190,7 +190,7 @@ def _frames(kind: str, material: Material) -> SourceTargets:
     return _groups(counts, material)
 
 
-def _groups(counts: np.ndarray, material: Material) -> SourceTargets:
+def _groups(counts: np.ndarray, material: SourceMaterial) -> SourceTargets:
     counts = counts * _telling(material)[:, None]
     bags, artist_of = artist_groups.artist_bags(counts, material.manifest.artists())
     learnt = np.zeros(bags.shape[0], bool)
@@ -203,7 +203,7 @@ def _groups(counts: np.ndarray, material: Material) -> SourceTargets:
     return SourceTargets(word_counts.to_tracks(shares, known, artist_of)[0])
 
 
-def labels_of(column: str, dataset: str | None, material: Material) -> SourceTargets:
+def labels_of(column: str, dataset: str | None, material: SourceMaterial) -> SourceTargets:
     """Labels of a column as 0 and 1 (Hamel 2013), of one data set or of all tracks."""
     bags = material.manifest.bags(column)
     texts = material.manifest.texts("dataset")
@@ -219,7 +219,7 @@ def labels_of(column: str, dataset: str | None, material: Material) -> SourceTar
     return SourceTargets(values, tuple(names))
 
 
-def frequent_tags(material: Material) -> SourceTargets:
+def frequent_tags(material: SourceMaterial) -> SourceTargets:
     """The most frequent tags as 0 and 1 (Choi 2017, section 2.2, takes 50).
 
     A tag is unknown, not absent, in a data set none of whose training tracks has it (none at all,
@@ -247,7 +247,7 @@ def frequent_tags(material: Material) -> SourceTargets:
     return SourceTargets(values, tuple(names))
 
 
-MAKERS: Mapping[str, Callable[[Material], SourceTargets]] = {
+MAKERS: Mapping[str, Callable[[SourceMaterial], SourceTargets]] = {
     "self": _self,
     "bpm": partial(_numbers, "bpm"),
     "year": partial(_numbers, "year"),

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,10 +21,8 @@ from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.targets.label_sources import (
-    MAKERS,
-    Material,
+    SourceMaterial,
     SourceTargets,
-    frequent_tags,
     labels_of,
 )
 from mirfeat.training.targets.teachers import open_teacher, renamed, split_source
@@ -35,15 +34,28 @@ Targets = SourceTargets | TimedTargets
 """Targets of a source, the same for a whole track or not."""
 
 FORMAT = 1
-# What networks learn where a configuration names nothing: the papers' sources.
-_USUAL = {
-    "choi2017": ("tag",),
-    "kim2018": ("genre", "subgenre", "essentia", "dmfcc", "mfcc"),
-    "kim2019": ("self", "bpm", "year", "taste", "tag", "lyrics", "cdr_tag", "artist"),
-}
+
+Maker = Callable[[SourceMaterial], Any]
+"""From labels and audio to the targets of one source."""
 
 
-def make_targets(config: TrainConfig, manifest: Manifest, cache: MelCache) -> dict[str, Targets]:
+@dataclass(frozen=True)
+class LabelSources:
+    """Which sources of labels a kind of network learns.
+
+    ``usual``: where a configuration names none, the paper's. ``makers(config, manifest, name)``
+    gives what makes the targets for a source that was named, by the network's name for each.
+    ``ranked``: what a teacher says is ranked (WARP), not predicted.
+    """
+
+    usual: tuple[str, ...]
+    makers: Callable[[TrainConfig, Manifest, str], Mapping[str, Maker]]
+    ranked: bool = False
+
+
+def make_targets(
+    config: TrainConfig, manifest: Manifest, cache: MelCache, sources: LabelSources
+) -> dict[str, Targets]:
     """Targets of the sources that ``config`` names, or of all that the manifest can feed.
 
     They are kept in the cache folder and made again only when something they depend on differs;
@@ -59,8 +71,8 @@ def make_targets(config: TrainConfig, manifest: Manifest, cache: MelCache) -> di
     train[manifest.rows("train")] = True
     taste = config.manifest.parent / config.sources.taste if config.sources.taste else None
     seed = config.seed % 2**32  # what scikit-learn takes
-    material = Material(manifest, train, cache, config.sources.factors, seed, taste)
-    makers = _makers(config, manifest)
+    material = SourceMaterial(manifest, train, cache, config.sources.factors, seed, taste)
+    makers = _makers(config, manifest, sources)
     targets: dict[str, Targets] = {}
     for source, maker in makers.items():
         try:
@@ -87,40 +99,39 @@ def make_targets(config: TrainConfig, manifest: Manifest, cache: MelCache) -> di
     return targets
 
 
-def _makers(config: TrainConfig, manifest: Manifest) -> dict[str, Callable[[Material], Any]]:
-    family = config.extractor.partition("-")[0]
-    if family not in ("hamel2013", *_USUAL):
-        raise ConfigError(f"{config.extractor} is not trained: it has no weights.")
-    taught = {name: maker for name in config.sources.names if (maker := _taught(config, name))}
-    own = tuple(name for name in config.sources.names if name not in taught)
-    if taught and not own:
-        return taught
-    if family == "hamel2013":
-        found: Mapping[str, Callable[[Material], Any]] = _label_sets(config, manifest, own)
-        return {**found, **taught}
-    known = {"tag": frequent_tags} if family == "choi2017" else MAKERS
-    for name in own:
+def _makers(config: TrainConfig, manifest: Manifest, sources: LabelSources) -> dict[str, Maker]:
+    makers: dict[str, Maker] = {}
+    for name in config.sources.names or sources.usual:
+        taught = _taught(config, name, sources.ranked)
+        makers |= {name: taught} if taught else sources.makers(config, manifest, name)
+    return makers
+
+
+def chosen_from(known: Mapping[str, Maker]) -> Callable[[TrainConfig, Manifest, str], Any]:
+    """``makers`` of networks that learn sources by their own name."""
+
+    def makers(config: TrainConfig, manifest: Manifest, name: str) -> Mapping[str, Maker]:
         if name not in known:
             raise ConfigError(_unknown(config, name, tuple(known)))
-    return {
-        name: taught.get(name) or known[name] for name in config.sources.names or _USUAL[family]
-    }
+        return {name: known[name]}
+
+    return makers
 
 
-def _taught(config: TrainConfig, source: str) -> Callable[[Material], TimedTargets] | None:
+def _taught(config: TrainConfig, source: str, ranked: bool) -> Maker | None:
     """What makes the targets of a teacher's source; None for the others."""
     found = split_source(source, config.teachers)
     if found is None:
         return None
     folder, thing = config.teachers[found[0]], found[1]
 
-    def make(material: Material) -> TimedTargets:
+    def make(material: SourceMaterial) -> TimedTargets:
         return timed_targets(
             renamed(open_teacher(folder, thing), names_of(material.manifest)),
             list(material.manifest.ids),
             material.train,
             config.sources.components,
-            ranked=config.extractor.startswith("hamel2013"),
+            ranked=ranked,
         )
 
     return make
@@ -165,11 +176,11 @@ def key_of(source: str) -> str:
     return source.replace(".", "-")
 
 
-def _label_sets(
-    config: TrainConfig, manifest: Manifest, columns: tuple[str, ...]
-) -> dict[str, Callable[[Material], SourceTargets]]:
-    """One set for each column named and each data set: equal names need not mean the same."""
-    usual = "tags" if config.extractor == "hamel2013-tag" else "genre"
+def label_sets(config: TrainConfig, manifest: Manifest, column: str) -> Mapping[str, Maker]:
+    """``makers`` of networks that learn a column: one set of labels for each data set.
+
+    Equal names in two data sets need not mean the same.
+    """
     datasets = manifest.texts("dataset")
     several = len({text for text in datasets if text}) > 1
     if several and (dotted := [text for text in datasets if text and "." in text]):
@@ -177,25 +188,23 @@ def _label_sets(
             f"{manifest.path}: the data set {dotted[0]!r} has a full stop in its name, which the "
             "name of its parameters cannot have. Rename it in the column 'dataset'."
         )
-    sets: dict[str, Callable[[Material], SourceTargets]] = {}
-    for column in columns or (usual,):
-        if not manifest.has(column):
-            raise TrainingError(f"{manifest.path}: no labels in the column {column!r}.")
-        if not several:
-            sets[column] = partial(labels_of, column, None)
-            continue
-        words: dict[str, set[str]] = {}
-        for dataset, bag in zip(datasets, manifest.bags(column), strict=True):
-            words.setdefault(dataset or "", set()).update(bag or ())
-        for dataset in sorted(words):
-            # One label has nothing to be ranked against.
-            if dataset and len(words[dataset]) > 1:
-                sets[f"{dataset}:{column}"] = partial(labels_of, column, dataset)
-    return sets
+    if not manifest.has(column):
+        raise TrainingError(f"{manifest.path}: no labels in the column {column!r}.")
+    if not several:
+        return {column: partial(labels_of, column, None)}
+    words: dict[str, set[str]] = {}
+    for dataset, bag in zip(datasets, manifest.bags(column), strict=True):
+        words.setdefault(dataset or "", set()).update(bag or ())
+    return {
+        f"{dataset}:{column}": partial(labels_of, column, dataset)
+        for dataset in sorted(words)
+        # One label has nothing to be ranked against.
+        if dataset and len(words[dataset]) > 1
+    }
 
 
 def _kept(
-    config: TrainConfig, material: Material, source: str, make: Callable[[], SourceTargets]
+    config: TrainConfig, material: SourceMaterial, source: str, make: Callable[[], SourceTargets]
 ) -> SourceTargets:
     """Targets from the cache folder, made and kept there if need be."""
     family, digest = config.extractor.partition("-")[0], material.manifest.sha256
@@ -213,7 +222,7 @@ def _kept(
     return target
 
 
-def _beside_the_manifest(source: str, material: Material) -> list[str]:
+def _beside_the_manifest(source: str, material: SourceMaterial) -> list[str]:
     """Hashes of what a source is made from beside the manifest."""
     if source in ("mfcc", "dmfcc"):
         present = [id for id in material.manifest.ids if id in material.cache]

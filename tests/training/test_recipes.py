@@ -1,0 +1,64 @@
+"""How networks are trained is found by name, also for networks of somebody else."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirfeat.errors import ConfigError
+from mirfeat.networks import kim2019, registry
+from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.registry import get_spec, list_extractors
+from mirfeat.networks.spec import ExtractorSpec
+from mirfeat.training import objectives, recipes
+from mirfeat.training.branched import branched_recipe, head_sizes
+from mirfeat.training.config import TrainConfig
+from mirfeat.training.recipe import Family, Recipe
+from mirfeat.training.recipes import DEFAULTS, family_of, make_recipe, register
+from mirfeat.training.targets.label_sources import SourceTargets
+from mirfeat.training.targets.make import Targets
+
+
+@pytest.fixture(autouse=True)
+def _own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "_FAMILIES", dict(recipes._FAMILIES))
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    for name in DEFAULTS:
+        monkeypatch.setitem(DEFAULTS, name, DEFAULTS[name])
+
+
+@pytest.mark.parametrize("name", list_extractors())
+def test_what_has_open_weights_says_how_it_is_trained(name: str) -> None:
+    spec = get_spec(name)
+    if spec.has_weights and not spec.checkpoints:
+        assert name in family_of(name).extractors
+        assert family_of(name).sources.usual
+
+
+def test_what_is_not_trained_says_so() -> None:
+    with pytest.raises(ConfigError, match="mfcc is not trained"):
+        family_of("mfcc")
+    with pytest.raises(ConfigError, match="'choi2017' is trained is known already"):
+        register(family_of("choi2017"))
+
+
+def make(
+    config: TrainConfig, spec: ExtractorSpec, frontend: Frontend, targets: Mapping[str, Targets]
+) -> Recipe:
+    """A network of somebody else: that of Kim 2019 with a share of his own."""
+    network = kim2019.network(3, head_sizes(targets))
+    return branched_recipe(config, spec, frontend, targets, network, objectives.divergence)
+
+
+def test_a_network_of_somebody_else_is_trained_once_its_family_is_known(tmp_path: Path) -> None:
+    registry.register(replace(get_spec("kim2019-ms-cr-2"), name="mine"))
+    sources = family_of("kim2019-ms-cr-2").sources
+    register(Family(("mine",), sources, make, {"optimiser": {"batch": 4}}))
+    assert DEFAULTS["mine"] == {"optimiser": {"batch": 4}}
+    config = TrainConfig("mine", tmp_path / "tracks.csv", tmp_path / "run", tmp_path / "cache")
+    target = SourceTargets(np.zeros((4, 3), np.float32), ("a", "b", "c"))
+    recipe = make_recipe(config, {"tag": target, "artist": target})
+    assert recipe.spec.name == "mine"
+    assert recipe.weights().metadata["sources"] == {"tag": 3, "artist": 3}
