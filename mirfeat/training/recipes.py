@@ -6,12 +6,13 @@ A paper's own file says how; a network of somebody else joins with :func:`regist
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mirfeat.errors import ConfigError
 from mirfeat.networks.frontend import Frontend
 from mirfeat.networks.registry import get_spec
 from mirfeat.training import choi2017, hamel2013, kim2018, kim2019
-from mirfeat.training.config import Defaults, TrainConfig
+from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.recipe import Family, Recipe
@@ -19,7 +20,7 @@ from mirfeat.training.targets.make import Targets, make_targets
 
 _FAMILIES: dict[str, Family] = {}
 # What a configuration says where it is silent, by extractor.
-DEFAULTS: Defaults = {}
+DEFAULTS: dict[str, Mapping[str, Mapping[str, Any]]] = {}
 
 
 def register(family: Family) -> None:

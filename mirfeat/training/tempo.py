@@ -52,10 +52,11 @@ def estimate_tempo(samples: np.ndarray) -> float | None:
     None below 15 s and where onsets are weak or do not repeat. It may be an octave off.
     """
     import librosa  # a second, most of it for numba
+    from librosa.onset import onset_strength
 
     if len(samples) < MIN_SECONDS * _RATE_HZ:
         return None
-    onsets = librosa.onset.onset_strength(
+    onsets = onset_strength(
         y=samples, sr=_RATE_HZ, hop_length=_HOP_SAMPLES, n_fft=_WINDOW_SAMPLES, n_mels=_BANDS
     )
     onsets = onsets - uniform_filter1d(onsets, _LEVEL_FRAMES, mode="nearest")
