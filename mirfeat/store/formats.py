@@ -20,6 +20,7 @@ import numpy as np
 from mirfeat.csvfiles import join_csv, read_csv, read_records, write_csv
 from mirfeat.errors import MissingPackageError, StoreError
 from mirfeat.files import replacing
+from mirfeat.store.ids import Inside, checked_id
 
 Format = Literal["csv", "parquet", "npz", "npy"]
 FORMATS: tuple[Format, ...] = ("csv", "parquet", "npz", "npy")
@@ -116,12 +117,12 @@ class CsvShards:
         """Rows of one file, in order."""
         count = len(self._header) - len(_FACTS)
         for record in read_records(path, self._header, len(_FACTS)):
-            yield _row(record.cells, _numbers(record.rest, count, path))
+            yield _row(record.cells, _numbers(record.rest, count, path), path)
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one file holds, without their vectors."""
         for record in read_records(path, self._header, len(_FACTS)):
-            yield _seen(record.cells)
+            yield _seen(record.cells, path)
 
     def tidy(self, files: Sequence[Path], homes: Homes) -> None:
         """One ``features.csv``; the parts go once it is complete."""
@@ -172,13 +173,14 @@ class ParquetShards:
         vectors = table["vector"].combine_chunks().flatten().to_numpy()
         vectors = vectors.reshape(len(table), -1)
         for facts, vector in zip(table.select(_FACTS).to_pylist(), vectors, strict=True):
+            checked_id(facts["id"], path)
             yield Row(**facts, vector=vector)
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one file holds, without their vectors."""
         columns = self._table(path, ["id", "size", "mtime_ns"]).to_pydict()
         for id, size, mtime_ns in zip(*columns.values(), strict=True):
-            yield id, (size, mtime_ns)
+            yield checked_id(id, path), (size, mtime_ns)
 
     def tidy(self, files: Sequence[Path], homes: Homes) -> None:
         """Rewrite the files that hold rows of clips that were made anew since."""
@@ -213,7 +215,7 @@ class ClipFiles:
 
     def __init__(self, folder: Path, kind: str) -> None:
         """Clip files below ``folder``."""
-        self._folder, self._kind = folder, kind
+        self._folder, self._kind, self._inside = folder, kind, Inside(folder)
 
     def announce(self, path: Path, rows: Sequence[Row]) -> None:
         """List these clips as made from a state that no file has.
@@ -240,15 +242,15 @@ class ClipFiles:
     def read(self, path: Path) -> Iterator[Row]:
         """Rows of one index file; a clip whose file is gone is left out."""
         for cells in read_csv(path, _FACTS):
-            if os.path.exists(clip := self._path(cells[0])):
+            if os.path.exists(clip := self._path(checked_id(cells[0], path))):
                 arrays = _arrays(Path(clip))
-                yield _row(cells, arrays["vector" if "vector" in arrays else "values"])
+                yield _row(cells, arrays["vector" if "vector" in arrays else "values"], path)
 
     def seen(self, path: Path) -> Iterator[Seen]:
         """Which clips one index lists and the folder has."""
         for cells in read_csv(path, _FACTS):
-            if os.path.exists(self._path(cells[0])):
-                yield _seen(cells)
+            if os.path.exists(self._path(checked_id(cells[0], path))):
+                yield _seen(cells, path)
 
     def tidy(self, files: Sequence[Path], homes: Homes) -> None:
         """One ``index.csv``; files of clips that have failed since go."""
@@ -259,8 +261,8 @@ class ClipFiles:
     def delete(self, path: Path, keep: Homes) -> None:
         """Delete the clips' files that one index lists, but for those in ``keep``."""
         for cells in read_csv(path, _FACTS):
-            if cells[0] not in keep:
-                Path(self._path(cells[0])).unlink(missing_ok=True)
+            if (id := checked_id(cells[0], path)) not in keep:
+                Path(self._path(id)).unlink(missing_ok=True)
 
     def arrays(self, id: str) -> dict[str, np.ndarray]:
         """Everything in a clip's npz file."""
@@ -269,6 +271,7 @@ class ClipFiles:
     def _path(self, id: str) -> str:
         """Where a clip's file is; text, because a Path costs more than to look for the file."""
         folder, _, name = id.rpartition("/")
+        self._inside.check(folder)
         long = len(os.fsencode(name)) + len(f".{self._kind}") > _NAME_MAX_BYTES
         if long or f"{id}.{self._kind}" == MATRIX:
             name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -301,10 +304,21 @@ def _numbers(text: bytes, count: int, path: Path) -> np.ndarray:
     raise StoreError(f"{path}: holds a line with something else than {count} numbers.")
 
 
-def _row(cells: Sequence[str], vector: np.ndarray) -> Row:
+def _row(cells: Sequence[str], vector: np.ndarray, path: Path) -> Row:
     id, seconds, rows, notes, size, mtime_ns = cells
-    return Row(id, float(seconds), int(rows), notes, int(size), int(mtime_ns), vector)
+    try:
+        numbers = float(seconds), int(rows), notes, int(size), int(mtime_ns)
+    except ValueError as error:
+        raise _no_number(id, path) from error
+    return Row(checked_id(id, path), *numbers, vector)
 
 
-def _seen(cells: Sequence[str]) -> Seen:
-    return cells[0], (int(cells[4]), int(cells[5]))
+def _seen(cells: Sequence[str], path: Path) -> Seen:
+    try:
+        return checked_id(cells[0], path), (int(cells[4]), int(cells[5]))
+    except ValueError as error:
+        raise _no_number(cells[0], path) from error
+
+
+def _no_number(id: str, path: Path) -> StoreError:
+    return StoreError(f"{path}: the line of {id[:200]!r} has something else where numbers belong.")

@@ -69,6 +69,11 @@ class Shard(NamedTuple):
         """
         self._check(parent)
         folder = self.folder(parent)
+        if folder.is_symlink():
+            raise StoreError(
+                f"{folder}: is a link to {os.readlink(folder)}, outside {parent}. Nothing was "
+                "changed there; put a folder in its place."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

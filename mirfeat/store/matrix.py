@@ -111,7 +111,9 @@ def _make(folder: Path, state: list[list[Any]], material: MatrixSource) -> None:
     shape = (len(material.ids), material.dimension)
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     try:
-        with unfinished.open("wb") as file:
+        # A link of that name would be written through.
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for vector in material.vectors:
                 file.write(np.ascontiguousarray(vector, "<f4").data)

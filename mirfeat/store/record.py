@@ -19,6 +19,7 @@ from mirfeat.files import replacing
 from mirfeat.provenance import Provenance
 from mirfeat.results import Failure
 from mirfeat.store.formats import FORMATS, ClipFiles, CsvShards, Format, ParquetShards, Shards
+from mirfeat.store.ids import checked_id
 from mirfeat.store.jobarray import is_plain_store, shard_folders
 
 VERSION = 1
@@ -182,7 +183,7 @@ def read_failures(folder: Path) -> list[Failure]:
     """Clips that gave no vector in the runs so far."""
     paths = [store / "failures.csv" for store in stores_in(folder)]
     return [
-        Failure(*cells)
+        Failure(checked_id(cells[0], path), *cells[1:])
         for path in paths
         if path.exists()
         for cells in read_csv(path, FAILURE_COLUMNS)
