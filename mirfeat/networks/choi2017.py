@@ -149,16 +149,20 @@ def read_keras1(path: Path) -> Weights:
     network = Choi2017()
     try:
         with h5py.File(path, "r") as file:
-            group: Any = file["ConvBNEluDr"]
+
+            def put(target: Tensor, name: str, flip: bool = False) -> None:
+                values = _dataset(h5py, file, name, tuple(target.shape), name.endswith("dense_1_W"))
+                _copy(target, values[:, :, ::-1, ::-1] if flip else values)
+
             for number, block in enumerate(network.blocks, start=1):
-                kernel = np.array(group[f"convolution2d_{number}_W"])
-                _copy(block.conv.weight, kernel[:, :, ::-1, ::-1])
-                norm = f"batchnormalization_{number}"
-                _copy(cast(Tensor, block.conv.bias), group[f"convolution2d_{number}_b"])
-                _copy(block.norm.weight, group[f"{norm}_gamma"])
-                _copy(block.norm.bias, group[f"{norm}_beta"])
-            _copy(network.head.weight, np.transpose(file["dense_1/dense_1_W"]))
-            _copy(network.head.bias, file["dense_1/dense_1_b"])
+                convolution = f"ConvBNEluDr/convolution2d_{number}"
+                put(block.conv.weight, f"{convolution}_W", flip=True)
+                put(cast(Tensor, block.conv.bias), f"{convolution}_b")
+                norm = f"ConvBNEluDr/batchnormalization_{number}"
+                put(block.norm.weight, f"{norm}_gamma")
+                put(block.norm.bias, f"{norm}_beta")
+            put(network.head.weight, "dense_1/dense_1_W")
+            put(network.head.bias, "dense_1/dense_1_b")
     except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise CheckpointMismatchError(
             f"{path}: not the choi2017 weight file of the authors "
@@ -166,6 +170,28 @@ def read_keras1(path: Path) -> Weights:
         ) from error
     reference = apply_population(network, sha256_of(path))
     return weights_of(network, reference)
+
+
+def _dataset(
+    h5py: Any, file: Any, name: str, shape: tuple[int, ...], transposed: bool
+) -> np.ndarray:
+    """Numbers of one data set, of ``shape`` once transposed; nothing larger or elsewhere is read.
+
+    HDF5 can name other files as the place of its numbers, which would put those into a feature, and
+    can claim any size.
+    """
+    group, _, last = name.rpartition("/")
+    for owner, part in ((file, group), (file[group], last)):
+        if not isinstance(owner.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{part!r} is a link to somewhere else")
+    data = file[group][last]
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+        raise ValueError(f"the numbers of {name!r} are kept in another file")
+    found = data.shape if data.shape is None or not transposed else data.shape[::-1]
+    if found != shape or data.dtype.kind != "f":
+        raise ValueError(f"{name!r} is {data.dtype} of shape {found} instead of floats {shape}")
+    values = np.array(data)
+    return values.T if transposed else values
 
 
 def _copy(target: Tensor, values: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def _spec(kind: str, summary: str, trained: bool) -> ExtractorSpec:
         segment=SEGMENT,
         paper_statistics=("mean",),
         build=build,
-        initialise=(lambda seed: initialise(name, seed)) if trained else None,
+        initialise=partial(initialise, name) if trained else None,
         blocks=dict.fromkeys(STATISTICS, EMBEDDING_SIZE if trained else MEL.n_mels),
     )
 

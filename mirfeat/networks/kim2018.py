@@ -28,7 +28,7 @@ from mirfeat.networks.branched import (
     build_branched,
     initialise_branched,
 )
-from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.checkpoint import Weights, sources_of
 from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.model import Model
 from mirfeat.networks.scaling import DecibelScale
@@ -94,7 +94,7 @@ def network(name: str, classes: Mapping[str, int]) -> Branched:
 def build(name: str, weights: Weights | None, options: Mapping[str, Any]) -> Model:
     """Model of ``kim2018-stn`` or ``-mtn`` with option ``sources``, for example "gsedm"."""
     assert weights is not None
-    trained = network(name, weights.metadata["sources"])
+    trained = network(name, sources_of(weights))
     return build_branched(MEL, trained, weights, options["sources"], LETTERS)
 
 

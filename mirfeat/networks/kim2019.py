@@ -29,7 +29,7 @@ from mirfeat.networks.branched import (
     build_branched,
     initialise_branched,
 )
-from mirfeat.networks.checkpoint import Weights
+from mirfeat.networks.checkpoint import Weights, sources_of
 from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.kim2019_authors import SIGNATURES, read_authors
 from mirfeat.networks.model import Model
@@ -98,7 +98,7 @@ def network(branch_point: int, factors: Mapping[str, int]) -> Branched:
 def build(name: str, weights: Weights | None, options: Mapping[str, Any]) -> Model:
     """Model of one sharing strategy with option ``sources``."""
     assert weights is not None
-    sources, known = options["sources"], weights.metadata["sources"]
+    sources, known = options["sources"], sources_of(weights)
     if name == "kim2019-ss-r":
         # A single-source network: one branch of a file of independent networks.
         sources = sources or ("tag" if "tag" in known else next(iter(known)))

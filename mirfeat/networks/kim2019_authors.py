@@ -9,6 +9,7 @@ dict with ``tasks``, ``branch_at`` ('null', '2', '4', '6' or 'fc'), ``scaler_fn`
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from mirfeat.networks.kim2019_scaler import find_scaler, read_scaler, scaler_nam
 SHARED_STAGES = {"null": 0, "2": 1, "4": 3, "6": 5, "fc": 12}
 # torch.save before and after version 1.6.
 SIGNATURES = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"PK\x03\x04")
+# The paper has eight.
+_MOST_TASKS = 100
 _BRANCH_KEY = re.compile(r"branches_(feature|infer)\.(\d+)\.(\d+)\.(.+)")
 _SHARED_KEY = re.compile(r"shared\.(\d+)\.(.+)")
 
@@ -69,25 +72,54 @@ def read_authors(
 
 
 def _load(path: Path) -> dict[str, Any]:
+    _refuse_inflating(path)
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # A pickle is a program: a damaged one fails in any way.
         raise CheckpointMismatchError(
-            f"{path}: cannot be read as tensors and plain values only, and nothing else is ever "
-            f"read from it: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            f"{path}: {_reason(error)}. mirfeat reads tensors and plain values only, and runs "
+            "nothing that a file brings along. Take the file that the authors published."
         ) from error
     needed = {"tasks", "branch_at", "state_dict"}
     if not isinstance(record, dict) or not needed <= record.keys():
         raise CheckpointMismatchError(
             f"{path}: has no {', '.join(sorted(needed))}; not of Kim 2019."
         )
-    if str(record["branch_at"]) not in SHARED_STAGES:
-        raise CheckpointMismatchError(f"{path}: unknown branch point {record['branch_at']!r}.")
-    tasks, state = record["tasks"], record["state_dict"]
+    branch, tasks, state = record["branch_at"], record["tasks"], record["state_dict"]
+    if not isinstance(branch, str | int) or str(branch) not in SHARED_STAGES:
+        raise CheckpointMismatchError(f"{path}: unknown branch point {repr(branch)[:80]}.")
     named = isinstance(tasks, list) and all(isinstance(task, str) for task in tasks)
-    if not (named and tasks and len(set(tasks)) == len(tasks) and isinstance(state, dict)):
-        raise CheckpointMismatchError(f"{path}: tasks {tasks!r}; not of Kim 2019.")
-    return {**record, "branch_at": str(record["branch_at"])}
+    if not (named and 0 < len(tasks) <= _MOST_TASKS and len(set(tasks)) == len(tasks)):
+        raise CheckpointMismatchError(f"{path}: tasks {repr(tasks)[:80]}; not of Kim 2019.")
+    plain = isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    )
+    if not plain:
+        raise CheckpointMismatchError(f"{path}: state_dict is no dictionary of tensors by name.")
+    return {**record, "branch_at": str(branch)}
+
+
+def _refuse_inflating(path: Path) -> None:
+    """``torch.save`` stores without compression; what is compressed may be of any size inside."""
+    if not zipfile.is_zipfile(path):
+        return  # the older format, whose tensors are as long as the file says
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [one for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointMismatchError(f"{path}: a damaged archive: {error}.") from error
+    if packed:
+        raise CheckpointMismatchError(
+            f"{path}: {packed[0].filename!r} in it is compressed ({packed[0].compress_size} bytes, "
+            f"{packed[0].file_size} inside), which torch.save never does. Nothing was unpacked."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Why torch refused a file; its own words advise to switch the check off."""
+    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it wants to run or build {found[1]!r}"
+    return f"cannot be read as tensors and plain values ({type(error).__name__})"
 
 
 def _fitting(branch_at: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,7 @@ def _values(path: Path) -> dict[str, Any]:
     """Attributes of the pickled scaler, or arrays of the npz."""
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
+            return _of_npz(path)
         with gzip.open(path) as file:
             scaler = _ScalerUnpickler(io.BytesIO(file.read(_MAX_BYTES))).load()
         return {
@@ -102,8 +102,30 @@ def _values(path: Path) -> dict[str, Any]:
         raise CheckpointMismatchError(f"{path}: not a scaler of the authors: {error}") from error
 
 
+def _of_npz(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MAX_BYTES:
+        raise ValueError(f"{size} bytes inside, where {_MAX_BYTES} are more than enough")
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
 class _Plain:
     """Stands for the scikit-learn scaler: attributes, no behaviour."""
+
+
+class _Kind:
+    """Stands for ``numpy.dtype``, whose own state a pickle could change for the whole program."""
+
+    def __init__(self, code: str, *options: Any) -> None:
+        self.kind = np.dtype(code)
+        if self.kind.kind not in "biuf":
+            raise pickle.UnpicklingError("a type of objects, where numbers belong")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.kind = self.kind.newbyteorder(state[1])
 
 
 class _JoblibArray:
@@ -117,9 +139,9 @@ class _JoblibArray:
     array: np.ndarray
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        kind, shape = state["dtype"], tuple(state["shape"])
-        if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
+        if not isinstance(state["dtype"], _Kind):
             raise pickle.UnpicklingError("an array of objects, where numbers belong")
+        kind, shape = state["dtype"].kind, tuple(state["shape"])
         if shape not in ((BANDS,), ()):
             raise pickle.UnpicklingError(f"an array of shape {shape}")
         # joblib writes the length of a padding, and the padding, since version 1.2.
@@ -140,7 +162,7 @@ class _ScalerUnpickler(pickle._Unpickler):
         here = type("JoblibArray", (_JoblibArray,), {"stream": stream})
         self._known: dict[tuple[str, str], Any] = {
             ("numpy", "ndarray"): _Plain,
-            ("numpy", "dtype"): np.dtype,
+            ("numpy", "dtype"): _Kind,
             ("_codecs", "encode"): _latin1,
             # Inside scikit-learn up to version 0.20 as "externals".
             ("joblib.numpy_pickle", "NumpyArrayWrapper"): here,
@@ -156,14 +178,20 @@ class _ScalerUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not part of a scaler")
         return self._known[module, name]
 
+    def load_build(self) -> None:
+        """Give an object its state: of a class or a function it would change the program."""
+        if not isinstance(self.stack[-2], _Plain | _Kind | _JoblibArray):
+            raise pickle.UnpicklingError("a state for something that has none")
+        pickle._Unpickler.load_build(self)
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+
 
 def _latin1(text: str, encoding: str) -> bytes:
     """``codecs.encode`` as protocol 2 uses it for bytes."""
     return text.encode("latin1")
 
 
-def _scalar(kind: np.dtype, data: bytes) -> Any:
+def _scalar(kind: _Kind, data: bytes) -> Any:
     """A NumPy number."""
-    if kind.hasobject:
-        raise pickle.UnpicklingError("a scalar that is an object")
-    return np.frombuffer(data, kind, 1)[0]
+    return np.frombuffer(data, kind.kind, 1)[0]
