@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+UNFINISHED = ".writing-"
+"""What names of files begin with that are not whole yet."""
+
+
 def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes."""
     return hash_of(path, "sha256")
@@ -33,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     block is left, the new one is there after a loss of power too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".writing-{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}{path.suffix}")
     # Not tempfile: its files are private. These follow the user's umask, which cannot be read
     # without changing it for all threads.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +23,7 @@ from pathlib import Path
 import platformdirs
 
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
-from mirfeat.files import hash_of, replacing
+from mirfeat.files import UNFINISHED, hash_of, replacing
 from mirfeat.networks.spec import Checkpoint
 
 logger = logging.getLogger("mirfeat")
@@ -29,7 +31,14 @@ logger = logging.getLogger("mirfeat")
 TRIES = 3
 PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
+"""Without a byte; also for all headers of an answer."""
+LEAST_BYTES_PER_SECOND = 4096
+"""Over ``RATE_SECONDS``; what comes slower is given up, or a server could hold us for days."""
+RATE_SECONDS = 60.0
+MOST_SECONDS = 6 * 3600.0
+"""For a file, all tries together."""
 _CHUNK_BYTES = 1 << 16
+_LEFTOVER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -120,14 +129,16 @@ def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
             f"{address} is needed once, and HF_HUB_OFFLINE is set. Load the checkpoint on a "
             f"machine with a network and copy its cache folder to {cache_folder()}."
         )
-    problem = ""
+    problem, limits = "", _Limits()
     for attempt in range(TRIES):
         _pause(attempt)
         try:
             with _answer(address, {"Accept": accept}) as response:
-                content = response.read(limit + 1)
-                if len(content) > limit:
-                    raise _BrokenOffError(f"more than {limit} bytes came", final=True)
+                content = b""
+                for chunk in limits.chunks(response):
+                    content += chunk
+                    if len(content) > limit:
+                        raise _BrokenOffError(f"more than {limit} bytes came", final=True)
                 if response.length:
                     raise _BrokenOffError("the connection was closed")
                 return content
@@ -152,6 +163,7 @@ def _store(remote: PublishedFile, target: Path) -> None:
             f"checkpoint {remote.name!r} is not cached and HF_HUB_OFFLINE is set. "
             + by_hand(remote)
         )
+    _sweep()
     logger.info("downloading %s (%.1f MB)", remote.location, remote.size_bytes / 1e6)
     with replacing(target) as temporary:
         _download(remote, temporary)
@@ -163,12 +175,50 @@ def _store(remote: PublishedFile, target: Path) -> None:
         )
 
 
+def _sweep() -> None:
+    """Delete what killed downloads left in the cache folder; one that goes on is written to."""
+    oldest = time.time() - _LEFTOVER_SECONDS
+    for path in cache_folder().rglob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if path.lstat().st_mtime < oldest:
+                path.unlink()
+
+
 def _check(path: Path, remote: PublishedFile, where: str, advice: str) -> None:
     if (found := hash_of(path, remote.algorithm)) != remote.digest:
         raise ChecksumError(
             f"{where}{remote.algorithm} is {found}, expected {remote.digest} "
             f"({path.stat().st_size} bytes, expected {remote.size_bytes}). {advice}"
         )
+
+
+class _Limits:
+    """How long a download may take: a server that sends a byte a second would never be done."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + MOST_SECONDS
+
+    def chunks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        """What comes, as it comes.
+
+        Raises:
+            _BrokenOffError: too slowly, or too long.
+        """
+        begun, came = time.monotonic(), 0
+        # Not read(): it waits until all that was asked for is there.
+        while chunk := response.read1(_CHUNK_BYTES):
+            yield chunk
+            came += len(chunk)
+            now = time.monotonic()
+            if now > self._end:
+                raise _BrokenOffError(f"not done after {MOST_SECONDS:g} s", final=True)
+            if now - begun > RATE_SECONDS:
+                if came < LEAST_BYTES_PER_SECOND * (now - begun):
+                    raise _BrokenOffError(
+                        f"slower than {LEAST_BYTES_PER_SECOND} bytes a second: {came} bytes came "
+                        f"in {now - begun:.0f} s"
+                    )
+                begun, came = now, 0
 
 
 class _BrokenOffError(Exception):
@@ -181,12 +231,13 @@ class _BrokenOffError(Exception):
 
 def _download(remote: PublishedFile, temporary: Path) -> None:
     """Write the file, going on where the last try broke off."""
+    limits = _Limits()
     with temporary.open("wb") as file:
         for attempt in range(TRIES):
             _pause(attempt)
             problem, final = "the connection was closed", False
             try:
-                for start, chunk in _chunks(remote, file.tell()):
+                for start, chunk in _chunks(remote, file.tell(), limits):
                     file.seek(start)
                     file.write(chunk)
                     if file.tell() > remote.size_bytes:
@@ -208,16 +259,48 @@ def _pause(attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2.0 ** (attempt - 1))
 
 
-def _chunks(remote: PublishedFile, have: int) -> Iterator[tuple[int, bytes]]:
+def _chunks(remote: PublishedFile, have: int, limits: _Limits) -> Iterator[tuple[int, bytes]]:
     """What comes after the first ``have`` bytes, in pieces, each with its place in the file."""
     with _answer(remote.location, {"Range": f"bytes={have}-"} if have else {}) as response:
         # 200 instead of 206: the server sends everything again.
         start = have if response.status == 206 else 0
         if response.length is not None and start + response.length != remote.size_bytes:
             raise _other_size(remote, start + response.length)
-        while chunk := response.read(_CHUNK_BYTES):
+        for chunk in limits.chunks(response):
             yield start, chunk
             start += len(chunk)
+
+
+class _Watched(http.client.HTTPConnection):
+    """A connection whose headers have to come in time: a timeout alone counts from byte to byte."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        watch = threading.Timer(TIMEOUT_SECONDS, self._give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            return super().getresponse()
+        finally:
+            watch.cancel()
+
+    def _give_up(self) -> None:
+        with suppress(OSError, AttributeError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _WatchedSecure(_Watched, http.client.HTTPSConnection):
+    """The same by TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Watched, request)  # type: ignore[return-value, arg-type]
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        context = {"context": self._context}  # type: ignore[attr-defined]
+        return self.do_open(_WatchedSecure, request, **context)  # type: ignore[return-value, arg-type]
 
 
 @contextmanager
@@ -225,7 +308,8 @@ def _answer(address: str, headers: dict[str, str]) -> Iterator[http.client.HTTPR
     """What a server answers; errors of the network become :class:`_BrokenOffError`."""
     request = urllib.request.Request(address, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        opener = urllib.request.build_opener(_Http, _Https)
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             yield response
     except urllib.error.HTTPError as error:
         error.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 from dataclasses import replace
@@ -16,7 +17,7 @@ from mirfeat.errors import (
     CheckpointUnavailableError,
     OptionError,
 )
-from mirfeat.files import sha256_of
+from mirfeat.files import replacing, sha256_of
 from mirfeat.networks import checkpoint as files
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec
@@ -120,26 +121,42 @@ def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
 def _kept(weights: Weights, converted: Path) -> Weights:
     try:
         files.write(converted, weights)
+        record = {"sha256": sha256_of(converted), "source_sha256": weights.sha256}
+        with replacing(_record_of(converted)) as temporary:
+            temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
     except OSError as error:
         # A full disk, or a cache folder that an administrator filled and others only read.
         logger.warning("%s: not kept, next time it is converted again: %s", converted, error)
     return weights
 
 
+def _record_of(converted: Path) -> Path:
+    """What mirfeat noted of a conversion when it made it.
+
+    A conversion itself can say anything of the file that it was made from.
+    """
+    return converted.with_suffix(".json")
+
+
 def _converted(spec: ExtractorSpec, path: Path, sha256: str | None = None) -> Weights | None:
-    """The conversion in the cache folder, if it is there, whole, and made from this very file.
+    """The conversion in the cache folder, if it is there as mirfeat made it, from this very file.
 
     Without ``sha256`` it may be made from any, its name says from which.
     """
     if not os.path.isfile(path):
         return None
     try:
-        weights = _read(spec, path)
-        if sha256 in (None, weights.sha256):
-            return weights
-        problem = f"made from sha256 {weights.sha256}"
+        record = json.loads(_record_of(path).read_text(encoding="utf-8"))
+        made, source = record["sha256"], record["source_sha256"]
+        if sha256_of(path) == made and sha256 in (None, source):
+            weights = _read(spec, path)
+            if weights.sha256 == source:
+                return weights
+        problem = "it is not the file that was made from the published one"
     except CheckpointError as error:
         problem = str(error)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        problem = f"{_record_of(path).name}, which says what it was made from, is not there"
     # Nothing of the user's is lost: the file is mirfeat's own, and its source is verified.
     logger.warning("the cached %s is of no use and is made again (%s)", path.name, problem)
     return None

@@ -12,7 +12,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -184,7 +184,7 @@ class _ScalerUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("a state for something that has none")
         pickle._Unpickler.load_build(self)
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch: ClassVar = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -18,6 +18,7 @@ import filelock
 
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
+from mirfeat.files import UNFINISHED
 from mirfeat.results import Failure
 from mirfeat.store import matrix
 from mirfeat.store.contents import data_files
@@ -28,7 +29,7 @@ from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, is_store, read_fail
 PART_ROWS = 500
 # A part is closed after this long even if small, so that a kill costs little.
 PART_SECONDS = 30.0
-_LOCK, _UNFINISHED = ".lock", ".writing-"
+_LOCK = ".lock"
 
 
 class StoreWriter:
@@ -249,7 +250,7 @@ def _refuse_foreign(folder: Path) -> None:
             f"{folder}: holds shards of a job array. Go on with --shard 1/{count} to "
             f"{count}/{count}, or choose another folder."
         )
-    foreign = any(not name.startswith((_LOCK, _UNFINISHED)) for name in os.listdir(folder))
+    foreign = any(not name.startswith((_LOCK, UNFINISHED)) for name in os.listdir(folder))
     # Looked at again: another process may have begun one just now.
     if foreign and not is_plain_store(folder):
         raise StoreError(
@@ -261,7 +262,7 @@ def _remove_leftovers(folder: Path) -> None:
     """Delete what killed runs have half written; clips' files lie in folders below."""
     for here, _, names in os.walk(folder):
         for name in names:
-            if name.startswith(_UNFINISHED):
+            if name.startswith(UNFINISHED):
                 Path(here, name).unlink(missing_ok=True)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from mirfeat import interrupts
 from mirfeat.errors import TrainingError
 from mirfeat.networks import checkpoint
 from mirfeat.training import schedule
@@ -115,29 +116,45 @@ class Training:
     def _loop(self, learner: Any) -> None:
         state, plan, fabric = self._state, self._plan, self._fabric
         self._log.truncate(state.step)
-        saved, losses = time.monotonic(), _Averages()
+        self._saved, self._losses = time.monotonic(), _Averages()
         learner.train()
         bar = tqdm(
             total=plan.steps, initial=state.step, unit="step", desc=self._run.config.extractor,
             disable=True if not fabric.is_global_zero else self._quiet,
         )  # fmt: skip
-        with bar:
-            for levels, targets, step in self._batches():
-                for source, loss in self.step(learner, levels, targets, int(step)).items():
-                    losses.add(source, loss)
-                state.step = int(step) + 1
-                bar.update()
-                last = state.step == plan.steps
-                if state.step % plan.every == 0 or last:
-                    values = losses.values()
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
-                    self._validate(values)
-                    learner.train()
-                due = torch.tensor(time.monotonic() - saved > self._hardware.save_seconds)
-                if fabric.broadcast(bool(due)) or last:
-                    if fabric.is_global_zero:
-                        state.save()
-                    saved = time.monotonic()
+        whole = False
+        try:
+            with bar:
+                for levels, targets, step in self._batches():
+                    # A network that is saved has made whole steps.
+                    with interrupts.deferred():
+                        whole = False
+                        self._advance(learner, levels, targets, int(step), bar)
+                        whole = True
+        except KeyboardInterrupt:
+            if whole and fabric.is_global_zero:
+                with interrupts.deferred():
+                    state.save()
+            raise
+
+    def _advance(self, learner: Any, levels: Tensor, targets: dict[str, Tensor], step: int, bar: Any) -> None:
+        """A step, with the validation and the saving that are due after it."""
+        state, plan, fabric = self._state, self._plan, self._fabric
+        for source, loss in self.step(learner, levels, targets, step).items():
+            self._losses.add(source, loss)
+        state.step = step + 1
+        bar.update()
+        last = state.step == plan.steps
+        if state.step % plan.every == 0 or last:
+            values = self._losses.values()
+            bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
+            self._validate(values)
+            learner.train()
+        due = torch.tensor(time.monotonic() - self._saved > self._hardware.save_seconds)
+        if fabric.broadcast(bool(due)) or last:
+            if fabric.is_global_zero:
+                state.save()
+            self._saved = time.monotonic()
 
     def _batches(self) -> Iterator[tuple[Tensor, dict[str, Tensor], int]]:
         fabric, workers = self._fabric, self._hardware.workers

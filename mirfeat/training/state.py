@@ -5,6 +5,8 @@ Beside it stands what the run was begun with, as a run that goes on with other d
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from mirfeat.errors import ConfigError
+from mirfeat.errors import ConfigError, TrainingError
 from mirfeat.files import replacing, sha256_of
 from mirfeat.networks import checkpoint
 from mirfeat.training.config import TrainConfig
@@ -84,12 +86,23 @@ class RunState:
             return False
         try:
             record = torch.load(self._path, map_location="cpu", weights_only=True)
-            identity = record["identity"]
+            identity, said = record["identity"], record.pop("sha256", None)
+            found = said and digest_of(record)
         except Exception as error:  # a damaged file fails in any way
             raise ConfigError(
                 f"{self._path}: not a readable state of a run ({type(error).__name__}). Begin "
                 "anew with --overwrite."
             ) from error
+        if found != said:
+            raise ConfigError(
+                f"{self._path}: sha256 of the contents is {found}, the file says {said}. It is "
+                "damaged: take a copy of it, or begin anew with --overwrite."
+            )
+        if said is None:
+            logger.warning(
+                "%s: an earlier mirfeat saved it without a sha256, so damage to it would not be "
+                "noticed. From the next save on it is.", self._path,
+            )  # fmt: skip
         if identity != self._identity:
             raise ConfigError(
                 f"{self._path.parent} has a run with another configuration. Choose another output "
@@ -172,7 +185,11 @@ class RunState:
             self._recipe.learner.load_state_dict(self._best)
 
     def save(self) -> None:
-        """Write the state."""
+        """Write the state.
+
+        Raises:
+            TrainingError: the disk is full, or takes nothing for another reason.
+        """
         record = {
             "identity": self._identity,
             "inputs": self._inputs,
@@ -186,8 +203,17 @@ class RunState:
             "optimisers": {str(key): o.state_dict() for key, o in self._optimisers.items()},
             "precision": self._precision.state_dict(),
         }
-        with replacing(self._path) as temporary:
-            torch.save(record, temporary)
+        # Not into the file: of a full disk torch says that a position was not expected.
+        contents = io.BytesIO()
+        torch.save({**record, "sha256": digest_of(record)}, contents)
+        try:
+            with replacing(self._path) as temporary:
+                temporary.write_bytes(contents.getbuffer())
+        except OSError as error:
+            raise TrainingError(
+                f"{self._path}: cannot be written ({error.strerror or error}). The state saved "
+                "before is whole; once there is room, the same command goes on from there."
+            ) from error
 
     def record(self, choose: Literal["best", "last"]) -> dict[str, Any]:
         """What the checkpoint says of how it was chosen."""
@@ -198,6 +224,31 @@ class RunState:
             "chosen_step": self.best_step if best else self.step,
             "validation_score": round(score, 4) if math.isfinite(score) else None,
         }
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a state: dictionaries, lists, tensors and plain values."""
+    hasher = hashlib.sha256()
+    _feed(hasher, value)
+    return hasher.hexdigest()
+
+
+def _feed(hasher: Any, value: Any) -> None:
+    if isinstance(value, Mapping):
+        hasher.update(b"{ ")
+        for key, item in value.items():
+            hasher.update(f"{key!r}: ".encode())
+            _feed(hasher, item)
+        hasher.update(b"} ")
+    elif isinstance(value, list | tuple):
+        hasher.update(b"[ ")
+        for item in value:
+            _feed(hasher, item)
+        hasher.update(b"] ")
+    elif isinstance(value, torch.Tensor):
+        hasher.update(checkpoint.digest({"": value}).encode())
+    else:
+        hasher.update(f"{type(value).__name__} {value!r} ".encode())
 
 
 def _copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

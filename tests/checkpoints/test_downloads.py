@@ -21,6 +21,8 @@ from tests.support.local_server import (
     Handler,
     LocalServer,
     cut,
+    drip,
+    drip_headers,
     redirect,
     reset,
     stall,
@@ -87,6 +89,51 @@ def test_a_reset_connection_is_tried_again(server: LocalServer) -> None:
     server.answers = [reset(DATA, HALF), whole(DATA)]
     assert hub.fetch(server.record(DATA)).read_bytes() == DATA
     assert len(server.ranges) == 2
+
+
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "RATE_SECONDS", 0.1)
+    server.answers = [drip(DATA)]
+    with pytest.raises(CheckpointUnavailableError, match="slower than 4096 bytes a second"):
+        hub.fetch(server.record(DATA))
+    assert len(server.ranges) == hub.TRIES
+    with pytest.raises(CheckpointUnavailableError, match="slower than 4096 bytes a second"):
+        hub.fetch_small(f"{server.address}/x", len(DATA))
+    assert cached() == {}
+
+
+def test_a_download_ends_after_its_time(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_SECONDS", 0.1)
+    server.answers = [drip(DATA)]
+    with pytest.raises(CheckpointUnavailableError, match=r"not done after 0\.1 s"):
+        hub.fetch(server.record(DATA))
+    assert len(server.ranges) == 1
+
+
+def test_headers_have_to_come_in_time(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(hub, "TRIES", 1)
+    server.answers = [drip_headers()]
+    with pytest.raises(CheckpointUnavailableError, match="could not be downloaded"):
+        hub.fetch(server.record(DATA))
+
+
+def test_leftovers_of_killed_downloads_are_swept(server: LocalServer) -> None:
+    folder = hub.cache_folder() / "kim2019"
+    folder.mkdir(parents=True)
+    old, young, other = (folder / name for name in (".writing-1.tar", ".writing-2.tar", "x.tar"))
+    for path in (old, young, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    hub.fetch(server.record(DATA))
+    assert sorted(path.name for path in folder.iterdir()) == [young.name, other.name]
 
 
 def test_every_try_may_bring_a_part(server: LocalServer) -> None:

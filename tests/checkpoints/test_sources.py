@@ -35,7 +35,7 @@ from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec
 from tests.support.local_server import Handler, LocalServer, cut, status, whole
 
-CONVERTED = "choi2017-msd-v1.safetensors"
+CONVERTED, NOTED = "choi2017-msd-v1.safetensors", "choi2017-msd-v1.json"
 STATISTICS = [{"mean": [k + 0.25] * 32, "variance": [k + 1.5] * 32} for k in range(5)]
 SOUND = mirfeat.Audio(np.sin(np.arange(24_000) / 7).astype(np.float32), 12_000)
 
@@ -249,7 +249,7 @@ def test_a_published_checkpoint_is_downloaded_and_converted_once(
     assert first.sha256 == sha256_of(hdf5)
     assert "licence a licence; trained on random numbers" in caplog.text
     names = sorted(path.name for path in hub.cache_folder().iterdir())
-    assert names == [CONVERTED, "weights.hdf5"]
+    assert names == [NOTED, CONVERTED, "weights.hdf5"]
     # From now on neither the network nor the original nor its reader is needed.
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setitem(sys.modules, "h5py", None)
@@ -394,7 +394,7 @@ def test_two_may_download_and_convert_at_once(
         for weights in pool.map(lambda _: load(spec), range(2)):
             assert_same(weights, load(spec, hdf5))
     names = sorted(path.name for path in hub.cache_folder().iterdir())
-    assert names == [CONVERTED, "weights.hdf5"]
+    assert names == [NOTED, CONVERTED, "weights.hdf5"]
     assert_same(load(spec), load(spec, hdf5))
 
 
@@ -417,6 +417,29 @@ def test_offline_and_not_cached_says_what_to_put_where(monkeypatch: pytest.Monke
     assert str(hub.cache_folder()) in message
     assert "as weights_layer4_theano.hdf5" in message
     assert list(hub.cache_folder().iterdir()) == []
+
+
+def test_a_forged_conversion_is_not_believed(
+    spec: ExtractorSpec, server: LocalServer, hdf5: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says that it was made from the published file, with tensors that were not."""
+    expected = load(spec)
+    forged = {key: tensor + 1 for key, tensor in expected.tensors.items()}
+    checkpoint.write(hub.cache_folder() / CONVERTED, replace(expected, tensors=forged))
+    assert_same(load(spec), expected)
+    assert "it is not the file that was made from the published one" in caplog.text
+    assert_same(load(spec), expected)
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "[" * 100_000, '{"sha256": 1}'])
+def test_a_conversion_without_a_note_is_made_again(
+    spec: ExtractorSpec, server: LocalServer, hdf5: Path, text: str
+) -> None:
+    expected = load(spec)
+    (hub.cache_folder() / NOTED).write_text(text)
+    assert_same(load(spec), expected)
+    (hub.cache_folder() / NOTED).unlink()
+    assert_same(load(spec), expected)
 
 
 # Files

@@ -182,7 +182,7 @@ def test_pickles_do_not_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth.tar"
     for legacy in (True, False):
         torch.save({"tasks": Bomb(target)}, path, _use_new_zipfile_serialization=not legacy)
-        with pytest.raises(CheckpointMismatchError, match="wants to run or build .getattr.. mirfeat reads):
+        with pytest.raises(CheckpointMismatchError, match="wants to run or build"):
             mirfeat.load_extractor("kim2019-mss-cr", checkpoint=path)
     assert not target.exists()
 

@@ -163,3 +163,29 @@ def status(code: int) -> Answer:
 def redirect(path: str) -> Answer:
     """Send the client to another place on this server."""
     return lambda request: request.head(302, Location=f"{request.server.address}/{path}")
+
+
+def drip(data: bytes, seconds: float = 0.01) -> Answer:
+    """Announce everything and send a byte at a time, until the test is over."""
+
+    def answer(request: Handler) -> None:
+        announce(request, data, ranges=True)
+        for byte in data[request.start :]:
+            if request.server.over.wait(seconds):
+                return
+            request.wfile.write(bytes([byte]))
+            request.wfile.flush()
+
+    return answer
+
+
+def drip_headers(seconds: float = 0.01) -> Answer:
+    """Begin an answer whose headers never end."""
+
+    def answer(request: Handler) -> None:
+        request.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        while not request.server.over.wait(seconds):
+            request.wfile.write(b"x")
+            request.wfile.flush()
+
+    return answer

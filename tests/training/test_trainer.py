@@ -608,12 +608,79 @@ def with_state_of(config: TrainConfig, change: Callable[[dict[str, Any]], Any]) 
     """Change what is saved of a run."""
     path = config.output / "state.pt"
     saved = torch.load(path, weights_only=True)
+    del saved["sha256"]
     change(saved)
-    torch.save(saved, path)
+    torch.save({**saved, "sha256": state.digest_of(saved)}, path)
 
 
 def of_earlier_mirfeat(state: dict[str, Any]) -> None:
     del state["inputs"], state["precision"]
+
+
+def test_a_flipped_bit_in_a_state_is_noticed_or_changes_nothing(quick: Quick) -> None:
+    config = quick()
+    run(config)
+    path = config.output / "state.pt"
+    good = path.read_bytes()
+    expected = state.digest_of(torch.load(path, weights_only=True))
+    refused = 0
+    draw = np.random.default_rng(0)
+    for place in draw.integers(0, len(good), 40):
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << int(draw.integers(8))
+        path.write_bytes(damaged)
+        earlier = RunState(config, {"manifest": sha256_of(config.manifest)})
+        try:
+            assert earlier.load()
+        except ConfigError as error:
+            assert "state.pt" in str(error)
+            refused += 1
+        else:
+            # In what the archive says of itself, or in the space between its parts.
+            assert state.digest_of(torch.load(path, weights_only=True)) == expected
+    assert refused > 20
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of processes")
+def test_a_state_that_does_not_fit_the_disk_says_so_and_the_one_before_stays(quick: Quick) -> None:
+    import resource
+
+    config = quick()
+    run(config)
+    path = config.output / "state.pt"
+    before = path.read_bytes()
+    steps = replace(config, optimiser=replace(config.optimiser, steps=6))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.unlink()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"state\.pt: cannot be written \(File too large\)"):
+            run(steps, SAVE_ALWAYS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [item.name for item in config.output.glob(".writing-*")] == []
+
+
+def test_an_interrupted_run_keeps_the_steps_it_has_made(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was saved before: Ctrl-C comes in the middle of step 3, twice, and waits for its end."""
+    whole = run(quick("whole"))
+    config = quick("parts")
+    real = loop.Training.step
+
+    def step(self: Any, learner: Any, levels: Any, rows: Any, number: int) -> Any:
+        if number == 2:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return real(self, learner, levels, rows, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    assert torch.load(config.output / "state.pt", weights_only=True)["step"] == 3
+    assert run(config) == whole
 
 
 def test_a_run_that_an_earlier_mirfeat_began_goes_on_and_is_checked_from_then_on(
