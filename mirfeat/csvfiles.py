@@ -65,12 +65,16 @@ def join_csv(
             path.unlink()
 
 
-def read_csv(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
-    """Lines of a csv file that must have exactly this header.
+def read_csv(path: Path, header: Sequence[str], earlier: Sequence[str] = ()) -> Iterator[list[str]]:
+    """Lines of a csv file that must have exactly this header, or the ``earlier`` one.
 
     Raises:
         StoreError: another header, or a line with more or fewer cells.
     """
+    if earlier:
+        with path.open("rb") as file:
+            found, _ = _Lines(path, file).take(file.readline())
+        header = earlier if found == list(earlier) else header
     for record in read_records(path, header, len(header)):
         yield record.cells
 

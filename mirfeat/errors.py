@@ -73,6 +73,22 @@ class NonFiniteAudioError(AudioError):
     """A sample is NaN or infinite."""
 
 
+class KilledProcessError(AudioError):
+    """Decoding this file ended the whole process: a fault in a decoder, which is not ours."""
+
+
+class OutOfMemoryError(AudioError, MemoryError):
+    """This clip needs more memory than there is."""
+
+
+class NonFiniteFeatureError(AudioError):
+    """A number of the vector is NaN or infinite, though audio and weights are not."""
+
+
+class MachineError(MirfeatError):
+    """The machine has no more of something; no file is at fault, and the run ends."""
+
+
 class CheckpointError(MirfeatError):
     """Weights cannot be had or used."""
 

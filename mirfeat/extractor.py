@@ -214,20 +214,27 @@ class Extractor:
         resume: bool = True,
         overwrite: bool = False,
         shard: tuple[int, int] | None = None,
+        retry_failed: bool | None = None,
+        prune: bool = False,
         on_error: OnError = "skip",
         workers: int | None = None,
         progress: bool | None = None,
     ) -> RunReport:
         """Vectors of many files into a folder: csv, parquet, npz or npy.
 
-        What is there already is not computed again. The layout is in ``mirfeat/store/record.py``.
+        What is there already is not computed again. What failed before is tried again with
+        ``retry_failed=True`` and not with ``False``; by default only what killed its process stays
+        out, until its file changes. ``prune`` drops clips whose file is no longer there.
+        The layout is in ``mirfeat/store/record.py``.
         With ``shard=(3, 20)`` only the third of twenty shares of the files, into a folder of its
         own below ``store``, for job arrays: every job gets the same paths and another shard.
         """
         if embed:
             self._only("embedding")
         run = self.run(on_error, workers, progress)
-        destination = Destination(Path(store), format, embed, root, resume, overwrite, shard)
+        destination = Destination(
+            Path(store), format, embed, root, resume, overwrite, shard, retry_failed, prune
+        )
         return run.to_store(destination, paths)
 
     def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:

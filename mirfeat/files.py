@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 UNFINISHED = ".writing-"
 """What names of files begin with that are not whole yet."""
 

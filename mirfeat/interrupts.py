@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals of schedulers: when they end a program, and what they may not cut in two."""
+"""Ctrl-C and the signals of schedulers: what they end, and what they do not cut in two."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def all_like_ctrl_c() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as Ctrl-C does, with :class:`Interrupted`.
 
     A second signal within two seconds changes nothing: what the first one keeps is kept. Signals
-    that the program was told to ignore (``nohup``) stay so; outside the main thread nothing changes.
+    that the program was told to ignore (``nohup``) stay so, and other threads are left alone.
     """
     first: list[float] = []
 
@@ -68,7 +68,7 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def _handling(choose: Callable[[Any], Callable[[int, Any], None] | None]) -> Iterator[None]:
-    """Other handlers for a block: what ``choose`` makes of those of before; None changes nothing."""
+    """Other handlers for a block: what ``choose`` makes of those of before; None is no change."""
     changed = {}
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

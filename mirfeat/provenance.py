@@ -55,9 +55,26 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Provenance:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError, TypeError: not such a record; anybody may have written it.
+        """
+        if not isinstance(record, Mapping):
+            raise TypeError(f"a provenance that is {type(record).__name__}")
         parts = tuple(cls.from_dict(part) for part in record.get("parts", ()))
-        return cls(**{**record, "parts": parts})
+        made = cls(**{**record, "parts": parts})
+        texts = (made.extractor, made.mirfeat_version, made.device)
+        named = (made.checkpoint_name, made.checkpoint_sha256)
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(text, str | None) for text in named)
+            and isinstance(made.spec_version, int)
+            and isinstance(made.options, Mapping)
+            and isinstance(made.library_versions, Mapping)
+        ):
+            raise TypeError("a provenance with an entry of another type")
+        return made
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 STATISTICS = ("mean", "std")
+_MALFORMED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError),
+    *(EOFError, zipfile.BadZipFile),
+)
 
 
 class Moments:
@@ -43,15 +47,18 @@ class Moments:
     def add(self, mean: np.ndarray, variance: np.ndarray, weight: float) -> None:
         """Take one row: its mean and the variance inside it, each (D,)."""
         self._weight += weight
-        step = mean.astype(np.float64) - self._mean
-        self._mean += step * (weight / self._weight)
-        self._scatter += weight * (step * (mean - self._mean) + variance)
+        # What is not finite is reported of the whole vector.
+        with np.errstate(invalid="ignore", over="ignore"):
+            step = mean.astype(np.float64) - self._mean
+            self._mean += step * (weight / self._weight)
+            self._scatter += weight * (step * (mean - self._mean) + variance)
 
     def vector(self, statistics: Sequence[str]) -> np.ndarray:
         """float32 vector: the statistics one after the other."""
-        std = np.sqrt(np.maximum(self._scatter / self._weight, 0.0))
-        parts = {"mean": self._mean, "std": std}
-        return np.concatenate([parts[name] for name in statistics]).astype(np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            std = np.sqrt(np.maximum(self._scatter / self._weight, 0.0))
+            parts = {"mean": self._mean, "std": std}
+            return np.concatenate([parts[name] for name in statistics]).astype(np.float32)
 
 
 def check_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
@@ -133,11 +140,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """One item that gave no vector."""
+    """One item that gave no vector.
+
+    In a folder ``size`` and ``mtime_ns`` say which state of its file failed; -1 is not known.
+    """
 
     id: str
     error_type: str
     error: str
+    size: int = field(default=-1, compare=False)
+    mtime_ns: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -248,17 +260,22 @@ class FeatureTable:
             StoreError: not such a file.
         """
         try:
-            with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+            with zipfile.ZipFile(path) as archive:
+                if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                    raise ValueError("it is compressed, which mirfeat never does")
+            with np.load(path, allow_pickle=False) as file:
                 values, header = file["values"], json.loads(str(file["header"]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            ids, names = tuple(header["ids"]), tuple(header["feature_names"])
+            if values.shape != (len(ids), len(names)) or not all(
+                isinstance(text, str) for text in (*ids, *names)
+            ):
+                raise ValueError(f"{values.shape} numbers for {len(ids)} ids, {len(names)} names")
+            provenance = Provenance.from_dict(header["provenance"])
+            failures = tuple(Failure(**failure) for failure in header["failures"])
+        # Anybody may have written it: null, deep nesting, arrays that claim any size.
+        except _MALFORMED as error:
             raise StoreError(f"{path}: not a feature table that mirfeat saved: {error}") from error
-        return cls(
-            values,
-            tuple(header["ids"]),
-            tuple(header["feature_names"]),
-            Provenance.from_dict(header["provenance"]),
-            tuple(Failure(**failure) for failure in header["failures"]),
-        )
+        return cls(values, ids, names, provenance, failures)
 
 
 @dataclass(frozen=True)
@@ -266,6 +283,8 @@ class RunReport:
     """Outcome of a run over many files; seconds of audio and of the clock.
 
     ``notes`` counts what :attr:`Result.notes` said, by kind: ``{"silent": 2, "tiled": 5}``.
+    ``known`` of the ``failed`` were listed before, for the same state of their files; ``kept`` of
+    those were not tried again. ``gone`` are clips with a row whose file is no longer there.
     ``profile`` says where the time went, in seconds: ``decode`` (with resampling) and
     ``network``, summed over threads, ``wait`` of a GPU for decoders, and ``write``.
     """
@@ -278,3 +297,6 @@ class RunReport:
     failures: tuple[Failure, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     profile: Mapping[str, float] = field(default_factory=dict)
+    known: int = 0
+    kept: int = 0
+    gone: tuple[str, ...] = ()

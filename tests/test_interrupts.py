@@ -22,13 +22,18 @@ def test_every_signal_ends_the_block_and_says_which(number: int) -> None:
 
 def test_a_second_signal_right_after_the_first_changes_nothing() -> None:
     kept = []
-    with pytest.raises(KeyboardInterrupt), interrupts.all_like_ctrl_c():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        finally:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGTERM)
-            kept.append(1)
+
+    def saved_at_the_end() -> None:
+        with interrupts.all_like_ctrl_c():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                kept.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        saved_at_the_end()
     assert kept
 
 
@@ -52,12 +57,16 @@ def test_what_is_to_be_ignored_stays_ignored() -> None:
 
 def test_a_deferred_signal_takes_effect_at_the_end_of_the_block() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt):
+
+    def work() -> None:
         with interrupts.deferred():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             done.append(1)
         done.append(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == [1]
 
 

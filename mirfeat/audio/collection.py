@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -208,6 +209,19 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
             raise OptionError(f"{path} was given twice.")
         ids[id] = None
     return list(ids)
+
+
+def is_gone(id: str, root: PathLike) -> bool:
+    """Whether there is no file of this id below ``root``; of URLs nobody asks."""
+    start = _start(root)
+    if is_url(start) or os.path.lexists(start + id):
+        return False
+    # The escapes of bytes that are no text, as :func:`ids_of` writes them.
+    plain = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), id)
+    try:
+        return not os.path.lexists(start + plain)
+    except (OSError, ValueError):
+        return True
 
 
 def _as_file_name(key: str) -> str:

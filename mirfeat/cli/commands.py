@@ -1,8 +1,9 @@
 """The command ``mirfeat``: a shell over the library, and the only place that prints.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 all done, 1 some files failed,
-2 usage, configuration or provenance, 3 checkpoint not to be had or bad, 4 every file failed,
-5 internal error, 130 interrupted (a run into a folder goes on where it stopped).
+2 usage, configuration, provenance, or the machine has no more of something, 3 checkpoint not to be
+had or bad, 4 every file failed, 5 internal error, 130 interrupted, 143 by SIGTERM, 129 by SIGHUP (a
+run into a folder goes on where it stopped).
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mirfeat import interrupts
 from mirfeat.cli.output import (
     ALL_FAILED,
     CHECKPOINT,
     INTERNAL,
-    INTERRUPTED,
     SOME_FAILED,
     USAGE,
+    LineFormatter,
     print_json,
+    results_alone,
+    shown,
+    tell,
 )
 from mirfeat.cli.parser import get_parser
 from mirfeat.errors import (
@@ -48,15 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     _set_up_messages(arguments.verbose, arguments.quiet)
+    with results_alone():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), interrupts.all_like_ctrl_c():
             # Where in the code it arose says nothing here.
-            warnings.showwarning = lambda text, *_: print(f"mirfeat: {text}", file=sys.stderr)
+            warnings.showwarning = lambda text, *_: tell(f"mirfeat: {text}")
             code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("mirfeat: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        tell("mirfeat: interrupted")
+        return interrupts.exit_code(error)
     except BrokenPipeError:
         # Whoever read our output, `head` for one, has left. Python would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,11 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MirfeatError, OSError) as error:
         if arguments.verbose:
             traceback.print_exc()
-        print(f"mirfeat: {error}", file=sys.stderr)
+        tell(f"mirfeat: {error}")
         return _exit_code(error)
     except Exception:
         traceback.print_exc()
-        print("mirfeat: this is a bug in mirfeat; please report the lines above", file=sys.stderr)
+        tell("mirfeat: this is a bug in mirfeat; please report the lines above")
         return INTERNAL
     return code
 
@@ -149,11 +159,11 @@ def _map(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"page": str(page.path), "store": str(page.store), "clips": page.count})
     else:
-        print(page.path)
+        print(shown(page.path))
     wanted = not arguments.no_open if arguments.command == "demo" else arguments.open
     opened = wanted and page.open()
     if not (opened or arguments.quiet):
-        print("Open it in a browser: point, click, hear.", file=sys.stderr)
+        tell("Open it in a browser: point, click, hear.")
     return 0
 
 
@@ -170,7 +180,7 @@ def _download(arguments: argparse.Namespace) -> int:
         published = [checkpoint.name for checkpoint in spec.checkpoints]
         wanted = [arguments.checkpoint] if arguments.checkpoint else published
         if not wanted and arguments.names and not arguments.quiet:
-            print(f"{name}: nothing to download", file=sys.stderr)
+            tell(f"{name}: nothing to download")
         for checkpoint in wanted:
             load_weights(spec, checkpoint)
             ready.append({"extractor": name, "checkpoint": checkpoint})
@@ -196,7 +206,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.report import report
 
-    print(report(arguments))
+    print(shown(report(arguments)))
     return 0
 
 
@@ -212,8 +222,8 @@ def _datasets(arguments: argparse.Namespace) -> int:
     options = {"target": arguments.target, "use_package": arguments.package}
     table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
     if not arguments.quiet:
-        print(f"{len(table)} clips", file=sys.stderr)
-    print(arguments.output)
+        tell(f"{len(table)} clips")
+    print(shown(arguments.output))
     return 0
 
 
@@ -223,7 +233,7 @@ def _training(arguments: argparse.Namespace) -> int:
     outcome = run(arguments)
     if not arguments.quiet:
         for note in outcome.notes:
-            print(note, file=sys.stderr)
+            tell(note)
     print_json(outcome.record) if arguments.json else print(outcome.text)
     return SOME_FAILED if outcome.failed else 0
 
@@ -239,15 +249,17 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     used = sum(result.record["provenance"]["segments"].values())
     reference = result.record["db_reference"]
     if not arguments.quiet:
-        print(f"{used} segments, dB reference {reference:.2f}", file=sys.stderr)
-    print(arguments.output)
+        tell(f"{used} segments, dB reference {reference:.2f}")
+    print(shown(arguments.output))
     return 0
 
 
 def _set_up_messages(verbose: bool, quiet: bool) -> None:
     """Log lines as plain text on stderr."""
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(format="mirfeat: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("mirfeat: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("mirfeat").setLevel(level)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mirfeat.audio.collection import survey
 from mirfeat.audio.remote import Location
-from mirfeat.cli.output import SOME_FAILED, print_json
+from mirfeat.cli.output import SOME_FAILED, print_json, shown, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.options import COMMON
@@ -25,7 +25,7 @@ _NOT_ON_RAY = {
     "workers": "decoding threads follow from --cpus-per-actor",
 }
 # More failures than a screen holds are read in failures.csv.
-_SHOWN_FAILURES = 20
+_SHOWN_FAILURES, _SHOWN_GONE = 20, 5
 # Options of single extractors that have a flag of their own.
 _OWN_FLAGS = ("layers", "sources", "batch_norm")
 
@@ -59,7 +59,7 @@ def extract(arguments: argparse.Namespace) -> int:
     try:
         report = run(arguments)
     except KeyboardInterrupt:
-        print(f"\nwhat is done is in {output}; run again to go on", file=sys.stderr)
+        tell(f"what is done is in {output}; run again to go on")
         raise
     except ExtractionError:
         if arguments.json:
@@ -69,10 +69,11 @@ def extract(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({**vars(report), "failures": [vars(item) for item in report.failures]})
     else:
-        _summarise(report, output, arguments.quiet)
+        _summarise(report, output, arguments.quiet, arguments.prune)
         if arguments.profile:
             _show_profile(report)
-    return SOME_FAILED if report.failed else 0
+    # What was known before is no news: a run that is repeated every night would end in 1 for ever.
+    return SOME_FAILED if report.failed > report.known else 0
 
 
 def run(arguments: argparse.Namespace) -> RunReport:
@@ -92,6 +93,8 @@ def run(arguments: argparse.Namespace) -> RunReport:
         "root": root,
         "overwrite": arguments.overwrite,
         "shard": shard,
+        "retry_failed": arguments.retry_failed,
+        "prune": arguments.prune,
         "on_error": arguments.on_error,
         "workers": arguments.workers,
         "progress": False if arguments.quiet else None,
@@ -143,30 +146,40 @@ def _actors(text: str | None) -> Any:
     return (least, int(match[3]) if match[3] else None) if match[2] else least
 
 
-def _summarise(report: Any, folder: Path, quiet: bool) -> None:
+def _summarise(report: Any, folder: Path, quiet: bool, pruned: bool) -> None:
     for failure in report.failures[:_SHOWN_FAILURES]:
         known = failure.id in failure.error
-        print(f"failed: {'' if known else f'{failure.id}: '}{failure.error}", file=sys.stderr)
+        tell(f"failed: {'' if known else f'{failure.id}: '}{failure.error}")
     if (more := report.failed - _SHOWN_FAILURES) > 0:
-        print(f"failed: and {more} more", file=sys.stderr)
+        tell(f"failed: and {more} more")
     if quiet:
         return
+    if report.gone:
+        _tell_of_gone(report.gone, pruned)
     for note, times in report.notes.items():
-        print(f"note: {note} ({times} of {report.done})", file=sys.stderr)
+        tell(f"note: {note} ({times} of {report.done})")
     parts = [f"{report.done} done"]
     if report.skipped:
         parts.append(f"{report.skipped} there already")
     if report.failed:
-        parts.append(f"{report.failed} failed ({folder / 'failures.csv'})")
+        known = f", {report.known} of them known before" if report.known else ""
+        parts.append(f"{report.failed} failed{known} ({folder / 'failures.csv'})")
     if report.done:
         audio, wall = report.audio_seconds, report.wall_seconds
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
-    print(", ".join(parts), file=sys.stderr)
-    print(folder)
+    tell(", ".join(parts))
+    print(shown(folder))
+
+
+def _tell_of_gone(ids: Sequence[str], pruned: bool) -> None:
+    """Clips whose file was deleted or renamed."""
+    names = ", ".join(ids[:_SHOWN_GONE]) + (", …" if len(ids) > _SHOWN_GONE else "")
+    what = "dropped" if pruned else "left in the folder; --prune drops them"
+    tell(f"gone: {len(ids)} clips have no file any more, {what}: {names}")
 
 
 def _show_profile(report: Any) -> None:
     """Seconds that a run spent on what, and their share of its wall time."""
     for what, seconds in report.profile.items():
         share = seconds / max(report.wall_seconds, 1e-9)
-        print(f"{what:8} {seconds:8.1f} s {share:6.0%}", file=sys.stderr)
+        tell(f"{what:8} {seconds:8.1f} s {share:6.0%}")

@@ -1,13 +1,79 @@
-"""What all commands share when they speak: exit codes and JSON."""
+"""What all commands share when they speak: exit codes, text for people, JSON for machines."""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
+SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL = 1, 2, 3, 4, 5
+# What a terminal obeys instead of showing it: control characters, and those that turn the direction
+# of writing. Names of files may hold them.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# JSON escapes the others itself.
+_UNSEEN_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: object) -> str:
+    """A line of text, with escapes in place of what a terminal would obey."""
+    return _UNSEEN.sub(_escape, str(text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def tell(text: object) -> None:
+    """A line for people, on stderr."""
+    print(shown(text), file=sys.stderr)
 
 
 def print_json(record: Any) -> None:
     """Results for machines, on stdout."""
-    print(json.dumps(record, indent=1, ensure_ascii=False))
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    print(_UNSEEN_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+class LineFormatter(logging.Formatter):
+    """Log lines as :func:`tell` writes them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line."""
+        return shown(super().format(record))
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Have on stdout what Python prints and nothing else.
+
+    Decoders in C print warnings of their own, some of them to stdout, in the middle of JSON. They
+    go to stderr.
+    """
+    before = sys.stdout
+    try:
+        is_real = before.fileno() == 1
+    except (OSError, ValueError, AttributeError):
+        is_real = False
+    if not (is_real and isinstance(before, io.TextIOWrapper)):
+        yield
+        return
+    before.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(
+        os.dup(kept), "w", encoding=before.encoding, errors=before.errors, buffering=1
+    )
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # nobody reads it any more
+            sys.stdout.close()
+        sys.stdout = before
+        os.dup2(kept, 1)
+        os.close(kept)

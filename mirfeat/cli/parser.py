@@ -123,6 +123,23 @@ def _add_extract(command: Any) -> None:
     command.add_argument("--no-recursive", action="store_true", help="folders: top level only")
     command.add_argument("--overwrite", action="store_true", help="discard features in DIR")
     command.add_argument(
+        "--prune", action="store_true", help="drop clips whose file is no longer there"
+    )
+    group = command.add_mutually_exclusive_group()
+    group.add_argument(
+        "--retry-failed",
+        action="store_true",
+        default=None,
+        help="try files again that failed before; default: but for those that killed the process",
+    )
+    group.add_argument(
+        "--keep-failed",
+        action="store_false",
+        dest="retry_failed",
+        default=None,
+        help="do not try files again that failed before and have not changed",
+    )
+    command.add_argument(
         "--shard", metavar="I/N", help="job I of N, each with its share of the files; all into DIR"
     )
     command.add_argument(

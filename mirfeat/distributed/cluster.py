@@ -65,6 +65,8 @@ def extract_dataset(
     root: PathLike | None = None,
     resume: bool = True,
     overwrite: bool = False,
+    retry_failed: bool | None = None,
+    prune: bool = False,
     on_error: Literal["skip", "raise"] = "skip",
     progress: bool | None = None,
     **load_options: Any,
@@ -92,6 +94,8 @@ def extract_dataset(
         root: what ids are relative to.
         resume: go on with a folder that is there.
         overwrite: discard what is in it.
+        retry_failed: try again what failed before; None: but for what killed its process.
+        prune: drop clips whose file is no longer there.
         on_error: ``"raise"`` ends the run at the first bad file.
         progress: show a bar on stderr; by default only on a terminal.
         load_options: options of :func:`mirfeat.load_extractor`.
@@ -104,7 +108,9 @@ def extract_dataset(
         MissingPackageError: Ray is not installed.
     """
     pool = Pool(actors, num_gpus, cpus_per_actor, batch_files, wait_seconds)
-    destination = Destination(Path(store), format, False, root, resume, overwrite)
+    destination = Destination(
+        Path(store), format, False, root, resume, overwrite, None, retry_failed, prune
+    )
     if load_options.pop("device", "auto") != "auto":
         raise OptionError("device: on Ray it follows from num_gpus, --gpus-per-actor.")
     address = _chosen_address(_import_ray(), address)

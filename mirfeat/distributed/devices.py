@@ -42,6 +42,8 @@ def extract_on_devices(
     root: PathLike | None = None,
     resume: bool = True,
     overwrite: bool = False,
+    retry_failed: bool | None = None,
+    prune: bool = False,
     shard: tuple[int, int] | None = None,
     on_error: OnError = "skip",
     workers: int | None = None,
@@ -65,7 +67,9 @@ def extract_on_devices(
         run = extractor.run(on_error, workers, progress)
         jobs = _jobs(name, options, chosen, workers, embed)
         processes = Elsewhere(partial(_extracted, jobs), ",".join(chosen))
-        destination = Destination(Path(store), format, embed, root, resume, overwrite, shard)
+        destination = Destination(
+            Path(store), format, embed, root, resume, overwrite, shard, retry_failed, prune
+        )
         return run.to_store(destination, paths, processes)
 
 

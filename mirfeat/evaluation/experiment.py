@@ -82,7 +82,7 @@ def read_runs(path: str | Path) -> tuple[ScoredRun, ...]:
             header = reader.fieldnames or []
             if missing := [column for column in COLUMNS if column not in header]:
                 raise LabelsError(
-                    f"{path}: line 1 has the columns {list(header)}; {missing} are missing. "
+                    f"{path}: line 1 has the columns {list(header)[:20]}; {missing} are missing. "
                     f"{list(COLUMNS)} are needed."
                 )
             runs = tuple(_run(cells, f"{path}: line {reader.line_num}") for cells in reader)

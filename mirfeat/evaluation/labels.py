@@ -66,7 +66,7 @@ class LabelTable:
         if len(left) != 1:
             raise LabelsError(
                 f"{self.path}: which column is to be predicted? Say --target with one of "
-                f"{', '.join(left or self.columns)}."
+                f"{', '.join(list(left or self.columns)[:20])}."
             )
         return left[0]
 
@@ -88,7 +88,7 @@ def read_labels(path: Path | str) -> LabelTable:
         raise LabelsError(f"{path}: needs a line with column names and a line for each clip.")
     header = [name.strip() for name in lines[0]]
     if len(set(header)) < len(header):
-        raise LabelsError(f"{path}: two columns have the same name among {', '.join(header)}.")
+        raise LabelsError(f"{path}: two columns have the same name among {', '.join(header[:20])}.")
     return LabelTable(str(path), dict(zip(header, zip(*lines[1:], strict=True), strict=True)))
 
 

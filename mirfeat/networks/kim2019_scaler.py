@@ -180,11 +180,15 @@ class _ScalerUnpickler(pickle._Unpickler):
 
     def load_build(self) -> None:
         """Give an object its state: of a class or a function it would change the program."""
-        if not isinstance(self.stack[-2], _Plain | _Kind | _JoblibArray):
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        if not isinstance(stack[-2], _Plain | _Kind | _JoblibArray):
             raise pickle.UnpicklingError("a state for something that has none")
-        pickle._Unpickler.load_build(self)
+        pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
 
-    dispatch: ClassVar = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch: ClassVar[dict[int, Any]] = {  # type: ignore[misc]
+        **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+    }
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -16,6 +16,7 @@ from mirfeat.audio.clip import ClipFacts, Source, checked_blocks, open_clip
 from mirfeat.audio.convert import Converter
 from mirfeat.audio.reader import Reader
 from mirfeat.audio.segments import Segment, Segmenter
+from mirfeat.errors import NonFiniteFeatureError
 from mirfeat.pipeline.unit import Unit
 from mirfeat.results import Moments
 
@@ -110,18 +111,36 @@ def _notes(
 
 
 def vector_of(clip: Clip, statistics: tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """Vector of a finished clip: its units one after the other, float32."""
-    return np.concatenate(
+    """Vector of a finished clip: its units one after the other, float32.
+
+    Raises:
+        NonFiniteFeatureError: a number of it is NaN or infinite.
+    """
+    vector = np.concatenate(
         [rows.moments.vector(chosen) for rows, chosen in zip(clip.rows, statistics, strict=True)]
     )
+    return _finite(vector, clip.id)
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    if broken := int((~np.isfinite(values)).sum()):
+        raise NonFiniteFeatureError(
+            f"{name}: {broken} of {values.size} numbers of its features are NaN or infinite, "
+            "although its samples are not. Its levels or the network's weights are too large."
+        )
+    return values
 
 
 def embedding_arrays(rows: ClipRows, sample_rate: int) -> dict[str, Any]:
-    """The arrays of an :class:`~mirfeat.results.Embedding` from kept rows."""
+    """The arrays of an :class:`~mirfeat.results.Embedding` from kept rows.
+
+    Raises:
+        NonFiniteFeatureError: a number of a row is NaN or infinite.
+    """
     segments = [segment for _, _, segment in rows.rows]
     return {
-        "values": np.stack([mean for mean, _, _ in rows.rows]),
-        "within_variance": np.stack([variance for _, variance, _ in rows.rows]),
+        "values": _finite(np.stack([mean for mean, _, _ in rows.rows]), "audio"),
+        "within_variance": _finite(np.stack([spread for _, spread, _ in rows.rows]), "audio"),
         "starts": np.array([segment.start for segment in segments]) / sample_rate,
         "ends": np.array([segment.end for segment in segments]) / sample_rate,
         "weights": np.array([segment.weight for segment in segments]),

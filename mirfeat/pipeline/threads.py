@@ -16,17 +16,19 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from mirfeat.audio.segments import Segment
-from mirfeat.errors import MirfeatError
+from mirfeat.errors import MachineError
 from mirfeat.pipeline.clip import Clip, clip_segments
+from mirfeat.pipeline.faults import Faults
 from mirfeat.pipeline.forward import Forward, lane_to
 from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.unit import Unit
@@ -36,6 +38,15 @@ from mirfeat.pipeline.unit import Unit
 MAX_AHEAD = 64
 # More threads than that would share one Python; take several processes (distributed/devices.py).
 MAX_WORKERS = 16
+
+
+Watch: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Notes that a clip, by its id, is being decoded during a block; from any thread."""
+
+
+def unwatched(id: str) -> AbstractContextManager[None]:
+    """Note nothing."""
+    return nullcontext()
 
 
 class Batcher:
@@ -121,12 +132,14 @@ def run_many(
     profile: Profile | None = None,
     *,
     shared_batches: bool | None = None,
+    watch: Watch = unwatched,
 ) -> Generator[Clip, None, None]:
     """Take clips through the pipeline in ``workers`` threads; yield them in input order.
 
     ``shared_batches`` are batches across clips; by default where a device is no processor.
 
-    An error that belongs to a clip is left in it; any other one is a bug and stops the run.
+    An error that belongs to a clip is left in it; one of the machine stops the run, and any other
+    one is a bug and does so too. ``watch`` notes which clips are being decoded.
     Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
     if shared_batches is None:
@@ -134,12 +147,17 @@ def run_many(
     messages: queue.Queue[_Message] = queue.Queue(
         maxsize=2 * max(unit.batch_size for unit in units)
     )
-    line = _Line(units, max_seconds, messages, threading.Event(), profile or Profile())
+    line = _Line(units, max_seconds, messages, threading.Event(), profile or Profile(), watch)
     work = _drive if shared_batches else _side_by_side
     _keep_freed_memory()
     with _Threads(workers) as threads:
         try:
             yield from work(iter(clips), line, threads)
+        except torch.OutOfMemoryError as error:
+            raise MachineError(
+                f"the device has no memory left ({str(error).splitlines()[0]}). Take a smaller "
+                "--batch-size, or end other programs that use it."
+            ) from error
         finally:
             line.stop.set()
             threads.shutdown(wait=True, cancel_futures=True)
@@ -184,7 +202,7 @@ def _side_by_side(
             return
         clip, whole = running.popleft()
         if whole is not None:
-            _end(clip, whole.result())
+            _end(clip, whole.result(), line)
         yield clip
 
 
@@ -192,7 +210,8 @@ def _whole(clip: Clip, line: _Line) -> BaseException | None:
     """Body of a thread that takes a clip all the way."""
     started, own = time.monotonic(), Profile()
     try:
-        run_one(clip, line.units, line.max_seconds, own, line.stop)
+        with line.watch(clip.id):
+            run_one(clip, line.units, line.max_seconds, own, line.stop)
     except BaseException as error:
         return error
     finally:
@@ -221,6 +240,8 @@ class _Line:
     messages: queue.Queue[_Message]
     stop: threading.Event
     profile: Profile
+    watch: Watch
+    faults: Faults = field(default_factory=Faults)
 
     def put(self, message: _Message) -> bool:
         """Put, unless the run is over; a blocked put must notice that too."""
@@ -263,16 +284,14 @@ def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> 
                 batcher.add(message.clip, message.index, message.segment)
             else:
                 decoding -= 1
-                _end(message.clip, message.error)
+                _end(message.clip, message.error, line)
         while unfinished and unfinished[0].finished:
             yield unfinished.popleft()
 
 
-def _end(clip: Clip, error: BaseException | None) -> None:
-    if error is not None and not isinstance(error, MirfeatError | OSError):
-        raise error
-    assert error is None or isinstance(error, Exception)
-    clip.error, clip.decoded = error, True
+def _end(clip: Clip, error: BaseException | None, line: _Line) -> None:
+    name = os.fspath(clip.source) if isinstance(clip.source, str | os.PathLike) else clip.id
+    clip.error, clip.decoded = line.faults.of_clip(name, error), True
 
 
 def _decode(clip: Clip, line: _Line) -> None:
@@ -280,11 +299,12 @@ def _decode(clip: Clip, line: _Line) -> None:
     error: BaseException | None = None
     started, blocked = time.monotonic(), 0.0
     try:
-        for index, segment in clip_segments(clip, line.units, line.max_seconds):
-            full = time.monotonic()
-            if not line.put(_Message(clip, index, segment)):
-                return
-            blocked += time.monotonic() - full
+        with line.watch(clip.id):
+            for index, segment in clip_segments(clip, line.units, line.max_seconds):
+                full = time.monotonic()
+                if not line.put(_Message(clip, index, segment)):
+                    return
+                blocked += time.monotonic() - full
     except BaseException as caught:
         error = caught
     line.profile.add("decode", time.monotonic() - started - blocked)

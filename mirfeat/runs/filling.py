@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,11 +19,26 @@ import numpy as np
 
 from mirfeat import errors
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.collection import common_folder, folder_of_all, ids_of, outside, stamps
+from mirfeat.audio.collection import (
+    common_folder,
+    folder_of_all,
+    ids_of,
+    is_gone,
+    outside,
+    stamps,
+)
 from mirfeat.audio.remote import Location, located
-from mirfeat.errors import AudioError, ExtractionError, MirfeatError, OptionError
+from mirfeat.errors import (
+    AudioError,
+    ExtractionError,
+    KilledProcessError,
+    MirfeatError,
+    OptionError,
+)
 from mirfeat.pipeline.profile import Profile
+from mirfeat.pipeline.threads import Watch
 from mirfeat.results import Failure, Result, RunReport
+from mirfeat.runs import probe
 from mirfeat.store.formats import Format, Row
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.record import StoreInfo, check_format, is_store
@@ -48,8 +63,8 @@ class Extracted:
     arrays: Mapping[str, np.ndarray] | None = None
 
 
-Extract = Callable[[list[PendingFile], int], Generator[Extracted, None, None]]
-"""From tasks, and how many files were done before, to what became of each."""
+Extract = Callable[[list[PendingFile], int, Watch], Generator[Extracted, None, None]]
+"""From tasks, how many files were done before, and what notes those in hand, to what became."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Destination:
     resume: bool = True
     overwrite: bool = False
     shard: tuple[int, int] | None = None
+    retry_failed: bool | None = None
+    prune: bool = False
 
     @property
     def share(self) -> Shard | None:
@@ -96,6 +113,7 @@ def fill(
     paths: Iterable[PathLike],
     extract: Extract,
     profile: Profile,
+    max_seconds: float | None = None,
 ) -> RunReport:
     """Vectors of files into a folder; ``info`` makes its record from the root of the ids.
 
@@ -111,19 +129,80 @@ def fill(
     if destination.share is not None:
         claim_shard(destination.folder, destination.share, record, destination.overwrite)
     with StoreWriter(folder, record, **options) as store:
+        gone = _gone(destination, store, tasks, root)
         todo = [task for task in tasks if not store.has(task.id, task.size, task.mtime_ns)]
-        made_from = {task.id: (task.size, task.mtime_ns) for task in todo}
         skipped = len(tasks) - len(todo)
-        with closing(extract(todo, skipped)) as extracted:
+        listed = {
+            task.id: failure
+            for task in todo
+            if (failure := store.failed_before(task.id, task.size, task.mtime_ns))
+        }
+        tally.know(listed)
+        todo = [task for task in todo if not _is_kept(destination, listed.get(task.id), tally)]
+        todo = _without_killers(store, todo, tally, max_seconds)
+        state_of = {task.id: (task.size, task.mtime_ns) for task in todo}
+        there = len(tasks) - len(todo)
+        with closing(extract(todo, there, store.in_hand.holding)) as extracted:
             for item in extracted:
                 result = item.result
                 tally.count(result)
                 with profile.spent("write"):
                     if result.vector is None:
-                        store.fail(failure_of(result))
+                        store.fail(failure_of(result, *state_of[result.id]))
                     else:
-                        store.add(_row(item, result.vector, made_from[result.id]))
-    return tally.report(folder, skipped, time.monotonic() - started, profile)
+                        store.add(_row(item, result.vector, state_of[result.id]))
+    report = tally.report(folder, skipped, time.monotonic() - started, profile)
+    return replace(report, gone=gone)
+
+
+def _is_kept(destination: Destination, before: Failure | None, tally: Tally) -> bool:
+    """Whether a failure of before stands, without another try."""
+    if before is None:
+        return False
+    # A file that kills its process would do so each time; all others cost little, and what was
+    # missing (a package, a network) may be there by now.
+    retry = destination.retry_failed
+    if retry if retry is not None else before.error_type != KilledProcessError.__name__:
+        return False
+    tally.keep(before)
+    return True
+
+
+def _without_killers(
+    store: StoreWriter, todo: list[PendingFile], tally: Tally, max_seconds: float | None
+) -> list[PendingFile]:
+    """Leave out and list what ended the process of the run before."""
+    held = set(store.in_hand.before)
+    suspects = [task for task in todo if task.id in held]
+    found = dict(probe.killers([task.path for task in suspects], max_seconds)) if suspects else {}
+    for index, how in found.items():
+        task = suspects[index]
+        error = (
+            f"{task.path}: killed its process ({how}) while it was decoded, and is left out. "
+            "--retry-failed tries it again."
+        )
+        failure = Failure(task.id, KilledProcessError.__name__, error, task.size, task.mtime_ns)
+        store.fail(failure)
+        tally.count(Result(task.id, "failed", None, error=error, error_type=failure.error_type))
+    if found:
+        store.commit()
+    killing = {suspects[index].id for index in found}
+    return [task for task in todo if task.id not in killing]
+
+
+def _gone(
+    destination: Destination, store: StoreWriter, tasks: Sequence[PendingFile], root: Location
+) -> tuple[str, ...]:
+    """Clips in the store whose file is no longer there; dropped where that is wanted.
+
+    Of other inputs nothing is known that is not looked at: a run may be over a part of the music.
+    """
+    others = store.ids.difference(task.id for task in tasks)
+    gone = tuple(sorted(id for id in others if is_gone(id, root)))
+    if destination.prune:
+        for id in gone:
+            store.drop(id)
+    return gone
 
 
 def _tasks(
@@ -152,11 +231,24 @@ class Tally:
         self._done, self._seconds = 0, 0.0
         self._failures: list[Failure] = []
         self._notes = Counter[str]()
+        self._listed: Mapping[str, Failure] = {}
+        self._known = self._kept = 0
+
+    def know(self, listed: Mapping[str, Failure]) -> None:
+        """Failures that were listed before, for the same state of their files."""
+        self._listed = listed
+
+    def keep(self, failure: Failure) -> None:
+        """Take one that was listed before and is not tried again."""
+        self._failures.append(failure)
+        self._known += 1
+        self._kept += 1
 
     def count(self, result: Result) -> None:
         """Take one more."""
         if result.status == "failed":
             self._failures.append(failure_of(result))
+            self._known += result.id in self._listed
             return
         self._done += 1
         self._seconds += result.seconds
@@ -169,7 +261,7 @@ class Tally:
         Raises:
             ExtractionError: with the first reason.
         """
-        if self._failures and not self._done:
+        if len(self._failures) > self._known and not self._done:
             count, first = len(self._failures), self._failures[0].error
             raise ExtractionError(
                 f"no features: {first}"
@@ -188,6 +280,8 @@ class Tally:
             *(self._done, skipped, len(failures), self._seconds, wall_seconds, failures),
             notes=dict(self._notes.most_common()),
             profile=profile.seconds,
+            known=self._known,
+            kept=self._kept,
         )
 
 
@@ -197,9 +291,9 @@ def error_of(result: Result) -> MirfeatError:
     return cast(MirfeatError, kind(result.error))
 
 
-def failure_of(result: Result) -> Failure:
+def failure_of(result: Result, size: int = -1, mtime_ns: int = -1) -> Failure:
     """A failed result as it is listed."""
-    return Failure(result.id, result.error_type or "", result.error or "")
+    return Failure(result.id, result.error_type or "", result.error or "", size, mtime_ns)
 
 
 def _root_of_ids(destination: Destination, files: Sequence[Location]) -> Location:

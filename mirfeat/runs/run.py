@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,10 +15,10 @@ from mirfeat.audio.clip import Audio, PathLike
 from mirfeat.audio.collection import folder_of_all, ids_of
 from mirfeat.audio.opened import is_file_like
 from mirfeat.audio.remote import located
-from mirfeat.errors import AudioError, OptionError
+from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
 from mirfeat.pipeline.profile import Profile
-from mirfeat.pipeline.threads import default_workers, run_many
+from mirfeat.pipeline.threads import Watch, default_workers, run_many, unwatched
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.results import FeatureTable, Result, RunReport
 from mirfeat.runs.filling import (
@@ -61,6 +61,7 @@ class ExtractionRun:
     workers: int | None = None
     progress: bool | None = None
     profile: Profile = field(default_factory=Profile)
+    watch: Watch = unwatched
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -85,9 +86,13 @@ class ExtractionRun:
             AudioError: of the first bad clip, with ``on_error="raise"``.
         """
         workers = self.workers or default_workers()
-        running = run_many(clips, self.units, self.max_seconds, workers, self.profile)
+        running = run_many(
+            clips, self.units, self.max_seconds, workers, self.profile, watch=self.watch
+        )
         with closing(running), progress as bar:
             for clip in running:
+                if clip.error is None:
+                    clip.error = self._of_vector(clip)
                 failed = clip.error is not None
                 bar.add(clip.id, clip.facts.seconds, failed, self.profile.waiting_on)
                 if clip.error is not None and self.on_error == "raise":
@@ -120,11 +125,22 @@ class ExtractionRun:
         return Result(
             clip.id,
             "ok",
-            vector_of(clip, tuple(unit.statistics for unit in self.units)),
+            self._vector(clip),
             seconds=clip.facts.seconds,
             rows=sum(rows.count for rows in clip.rows),
             notes=tuple(clip.notes),
         )
+
+    def _vector(self, clip: Clip) -> np.ndarray:
+        return vector_of(clip, tuple(unit.statistics for unit in self.units))
+
+    def _of_vector(self, clip: Clip) -> NonFiniteFeatureError | None:
+        """What is wrong with the vector of a clip that was decoded well."""
+        try:
+            self._vector(clip)
+        except NonFiniteFeatureError as error:
+            return error
+        return None
 
     def _item(self, index: int, item: Item) -> Clip:
         id: str | None = None
@@ -186,14 +202,16 @@ class ExtractionRun:
             embed, format = destination.embed, destination.format
             return StoreInfo(provenance, self.feature_names, format, embed, root)
 
-        def extract(tasks: list[PendingFile], there: int) -> Generator[Extracted, None, None]:
+        def extract(
+            tasks: list[PendingFile], there: int, watch: Watch
+        ) -> Generator[Extracted, None, None]:
             sizes, total = {task.id: task.size for task in tasks}, len(tasks) + there
             bar = Progress(self.name, sizes, total=total, there=there, shown=self.progress)
             if elsewhere is None:
-                return self.extracted(tasks, bar, destination.embed)
+                return replace(self, watch=watch).extracted(tasks, bar, destination.embed)
             return self._gathered(elsewhere.compute(tasks), bar)
 
-        return fill(destination, info, paths, extract, self.profile)
+        return fill(destination, info, paths, extract, self.profile, self.max_seconds)
 
     def _gathered(
         self, items: Generator[Extracted, None, None], progress: Progress

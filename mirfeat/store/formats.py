@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, BinaryIO, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _NAME_MAX_BYTES = 255
 _FACTS = ("id", "seconds", "rows", "notes", "size", "mtime_ns")
 MATRIX = "matrix.npy"
 """What ``load_features(mmap=True)`` keeps in a folder: no clip's file."""
+_ARRAYS = frozenset(("vector", "values", "within_variance", "starts", "ends", "weights"))
 _BEING_REPLACED = (-2, -2)  # size and time of change that no file has
 
 
@@ -265,8 +266,20 @@ class ClipFiles:
                 Path(self._path(id)).unlink(missing_ok=True)
 
     def arrays(self, id: str) -> dict[str, np.ndarray]:
-        """Everything in a clip's npz file."""
-        return _arrays(Path(self._path(id)))
+        """Everything in a clip's npz file of an embedding.
+
+        Raises:
+            StoreError: it is damaged, or something else.
+        """
+        path = Path(self._path(id))
+        arrays = _arrays(path)
+        values = arrays.get("values", np.empty(0))
+        times = values.shape[:1]
+        shapes = {"values": values.shape, "within_variance": values.shape}
+        shapes |= {"starts": times, "ends": times, "weights": times}
+        if values.ndim != 2 or {key: array.shape for key, array in arrays.items()} != shapes:
+            raise StoreError(f"{path}: its arrays are not those of an embedding.")
+        return arrays
 
     def _path(self, id: str) -> str:
         """Where a clip's file is; text, because a Path costs more than to look for the file."""
@@ -283,12 +296,27 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # Opened here, because NumPy leaves a damaged file open.
         with path.open("rb") as file:
+            _refuse_inflating(file)
             data = np.load(file, allow_pickle=False)
-            return {"values": data} if isinstance(data, np.ndarray) else dict(data)
+            arrays = {"values": data} if isinstance(data, np.ndarray) else dict(data)
+        if not arrays.keys() <= _ARRAYS or any(a.dtype.kind != "f" for a in arrays.values()):
+            raise ValueError(f"it holds {', '.join(sorted(arrays))[:200]}")
+        if "vector" not in arrays and "values" not in arrays:
+            raise ValueError("it holds neither a vector nor values")
+        return arrays
     except FileNotFoundError:
         raise  # deleted by a writer since it was listed
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: not a readable file of this store: {error}") from error
+
+
+def _refuse_inflating(file: BinaryIO) -> None:
+    """What mirfeat writes is stored as it is; what is compressed may be of any size inside."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is compressed, which mirfeat never does")
+    file.seek(0)
 
 
 def _numbers(text: bytes, count: int, path: Path) -> np.ndarray:

@@ -6,13 +6,15 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mirfeat.errors import StoreError
+from mirfeat.audio.collection import is_gone
+from mirfeat.errors import OptionError, StoreError
 from mirfeat.results import Embedding, FeatureTable
 from mirfeat.store import matrix
 from mirfeat.store.contents import ChangedError, Contents, data_files
@@ -39,25 +41,46 @@ def _warn_of_missing(folder: Path) -> None:
         )
 
 
-def load_features(folder: Path | str, *, mmap: bool = False) -> FeatureTable:
+def load_features(
+    folder: Path | str, *, mmap: bool = False, present_only: bool = False
+) -> FeatureTable:
     """All vectors of a store as one table; of an interrupted run what is complete.
 
     Of a store of embeddings (npz) the vectors are computed from their rows. With ``mmap`` they are
     written to ``matrix.npy`` in the folder once, and ``values`` is that file mapped into memory,
-    read-only: for tables that do not fit. It is used again until the store changes.
+    read-only: for tables that do not fit. It is used again until the store changes. With
+    ``present_only`` clips are left out whose file is no longer where it was (their rows are copied,
+    so it does not go together with ``mmap``); of files at URLs nobody asks.
 
     Raises:
         StoreError: not a store, embeddings as npy, which have no weights, or with ``mmap`` a folder
             that cannot be written.
         ProvenanceError: shards of a job array that were made in different ways.
+        OptionError: ``mmap`` and ``present_only``.
     """
+    if mmap and present_only:
+        raise OptionError("present_only copies rows; take mmap=False, or --prune the folder.")
     folder = Path(folder)
     _warn_of_missing(folder)
     for _ in range(_LOOKS - 1):
         with suppress(ChangedError):
-            return _load(folder, mmap)
+            return _chosen(folder, mmap, present_only)
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return _load(folder, mmap)
+    return _chosen(folder, mmap, present_only)
+
+
+def _chosen(folder: Path, mmap: bool, present_only: bool) -> FeatureTable:
+    table = _load(folder, mmap)
+    if not present_only:
+        return table
+    root = StoreInfo.read(folder).root
+    rows = [row for row, id in enumerate(table.ids) if not is_gone(id, root)]
+    return replace(
+        table,
+        values=table.values[rows],
+        ids=tuple(table.ids[row] for row in rows),
+        failures=tuple(failure for failure in table.failures if not is_gone(failure.id, root)),
+    )
 
 
 def _load(folder: Path, mmap: bool) -> FeatureTable:
@@ -78,6 +101,11 @@ def _load(folder: Path, mmap: bool) -> FeatureTable:
         # Once: a list of rows and then their stack would need twice the memory.
         values = np.empty((len(ids), found.dimension), np.float32)
         for row, vector in enumerate(found.vectors):
+            if vector.shape != (found.dimension,):
+                raise StoreError(
+                    f"{folder}: the row of {ids[row]!r} has shape {vector.shape}, where "
+                    f"{found.dimension} numbers belong."
+                )
             values[row] = vector
     there = set(ids)
     # One that has failed since the rows were looked at.

@@ -9,6 +9,7 @@ is read as one.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from mirfeat.csvfiles import read_csv
 from mirfeat.errors import OptionError, ProvenanceError, StoreError
 from mirfeat.files import replacing
 from mirfeat.provenance import Provenance
-from mirfeat.results import Failure
+from mirfeat.results import Failure, check_statistics
 from mirfeat.store.formats import FORMATS, ClipFiles, CsvShards, Format, ParquetShards, Shards
 from mirfeat.store.ids import checked_id
 from mirfeat.store.jobarray import is_plain_store, shard_folders
 
 VERSION = 1
-
-
-FAILURE_COLUMNS = ("id", "error_type", "error")
+FAILURE_COLUMNS = ("id", "error_type", "error", "size", "mtime_ns")
+_MOST_FEATURES = 1_000_000
+# Of an earlier mirfeat, which did not note which state of a file had failed.
+_EARLIER_COLUMNS = FAILURE_COLUMNS[:3]
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ class StoreInfo:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if record["version"] != VERSION:
                 raise StoreError(
-                    f"{folder}: store version {record['version']}, this mirfeat reads {VERSION}."
+                    f"{folder}: store version {repr(record['version'])[:80]}, this mirfeat reads "
+                    f"{VERSION}."
                 )
+            _check(record)
             return cls(
                 Provenance.from_dict(record["provenance"]),
                 tuple(record["feature_names"]),
@@ -92,7 +96,8 @@ class StoreInfo:
                 record["root"],
                 tuple(map(Provenance.from_dict, record["earlier"])),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        # Anybody may have written it: deep nesting, null, numbers of thousands of digits.
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
             raise StoreError(
                 f"{folder}: not a folder of features ({path.name}: {kind}: {error})."
@@ -117,6 +122,21 @@ class StoreInfo:
         if self.format == "parquet":
             return ParquetShards(len(self.feature_names))
         return ClipFiles(folder, self.format)
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """ValueError for a record that no mirfeat has written."""
+    if (format := record["format"]) not in FORMATS:
+        raise ValueError(f"format {repr(format)[:80]} is none of {', '.join(FORMATS)}")
+    names, kinds = record["feature_names"], record["provenance"]["options"].get("statistics")
+    if not isinstance(names, list) or len(names) > _MOST_FEATURES:
+        raise ValueError(f"feature_names is no list of up to {_MOST_FEATURES} names")
+    if not all(isinstance(name, str) and name.count(".") > 1 for name in names):
+        raise ValueError("a feature name that is not of the form extractor.block.number.statistic")
+    if not isinstance(record["embed"], bool) or not isinstance(record["root"], str):
+        raise ValueError("embed is true or false, and root is a text")
+    if record["embed"]:
+        check_statistics(kinds)
 
 
 def is_store(folder: Path) -> bool:
@@ -180,11 +200,21 @@ def check_format(format: str, embed: bool) -> None:
 
 
 def read_failures(folder: Path) -> list[Failure]:
-    """Clips that gave no vector in the runs so far."""
+    """Clips that gave no vector in the runs so far.
+
+    Raises:
+        StoreError: a list that is damaged, or not of a store.
+    """
     paths = [store / "failures.csv" for store in stores_in(folder)]
-    return [
-        Failure(checked_id(cells[0], path), *cells[1:])
-        for path in paths
-        if path.exists()
-        for cells in read_csv(path, FAILURE_COLUMNS)
-    ]
+    return [failure for path in paths if path.exists() for failure in _failures(path)]
+
+
+def _failures(path: Path) -> Iterator[Failure]:
+    for id, kind, error, *state in read_csv(path, FAILURE_COLUMNS, _EARLIER_COLUMNS):
+        try:
+            numbers = [int(cell) for cell in state]
+        except ValueError as error_of_number:
+            raise StoreError(
+                f"{path}: the line of {id[:200]!r} has something else where numbers belong."
+            ) from error_of_number
+        yield Failure(checked_id(id, path), kind, error, *numbers)

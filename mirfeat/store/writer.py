@@ -16,6 +16,7 @@ from types import TracebackType
 
 import filelock
 
+from mirfeat import interrupts
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
 from mirfeat.files import UNFINISHED
@@ -23,6 +24,7 @@ from mirfeat.results import Failure
 from mirfeat.store import matrix
 from mirfeat.store.contents import data_files
 from mirfeat.store.formats import ClipFiles, Row
+from mirfeat.store.in_hand import InHand
 from mirfeat.store.jobarray import Shard, is_plain_store, parent_of, shard_folders
 from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, is_store, read_failures, stores_in
 
@@ -81,6 +83,7 @@ class StoreWriter:
         if overwrite or not is_plain_store(self._folder):
             self._record()
         self.failures = {failure.id: failure for failure in read_failures(self._folder)}
+        self.in_hand = InHand(self._folder)
         self._changed = False
         self._locate()
         if any([self._forget(id) for id in self.failures]):
@@ -126,6 +129,23 @@ class StoreWriter:
         """Whether this very file is done."""
         return self._made_from.get(id) == (size, mtime_ns)
 
+    def failed_before(self, id: str, size: int, mtime_ns: int) -> Failure | None:
+        """The failure of this very file, if it is listed."""
+        failure = self.failures.get(id)
+        same = failure is not None and (failure.size, failure.mtime_ns) == (size, mtime_ns)
+        return failure if same else None
+
+    @property
+    def ids(self) -> set[str]:
+        """Clips that have a row or are listed as failed."""
+        return {*self._homes, *self._waiting, *self.failures}
+
+    def drop(self, id: str) -> None:
+        """Forget a clip: its row and its failure go at the end."""
+        self._waiting.pop(id, None)
+        failed = self.failures.pop(id, None) is not None
+        self._changed |= self._forget(id) or failed
+
     def add(self, row: Row) -> None:
         """Take a row; it is safe once its part is written."""
         self._waiting[row.id] = row
@@ -149,7 +169,10 @@ class StoreWriter:
         self._last_commit = time.monotonic()
         with _disk(self._folder):
             # Failures first: a row whose clip is still listed there would not count.
-            lines = ((item.id, item.error_type, item.error) for item in self.failures.values())
+            lines = (
+                (item.id, item.error_type, item.error, item.size, item.mtime_ns)
+                for item in self.failures.values()
+            )
             write_csv(self._folder / "failures.csv", FAILURE_COLUMNS, lines)
             if not self._waiting:
                 return
@@ -171,15 +194,20 @@ class StoreWriter:
             self._place(row.id, (row.size, row.mtime_ns), path)
 
     def close(self, *, tidy: bool = True) -> None:
-        """Write what is waiting, drop rows that are not valid any more, release the folder."""
-        try:
-            self.commit()
-            if tidy:
-                self._tidy()
-                if self._changed:
-                    self._discard_matrix()
-        finally:
-            self._lock.release()
+        """Write what is waiting, drop rows that are not valid any more, release the folder.
+
+        Who presses Ctrl-C twice loses nothing: this comes to its end first.
+        """
+        with interrupts.deferred():
+            try:
+                self.commit()
+                if tidy:
+                    self._tidy()
+                    if self._changed:
+                        self._discard_matrix()
+            finally:
+                self.in_hand.end()
+                self._lock.release()
 
     def _record(self) -> None:
         """Say how rows are made, from the first row of this run on."""

@@ -162,7 +162,8 @@ def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
         record = _toml().loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    # TOMLDecodeError, UnicodeDecodeError, a number of thousands of digits; deep nesting.
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     for section, values in (defaults or {}).get(str(record.get("extractor")), {}).items():
         given = record.get(section, {})

@@ -137,7 +137,9 @@ class Training:
                     state.save()
             raise
 
-    def _advance(self, learner: Any, levels: Tensor, targets: dict[str, Tensor], step: int, bar: Any) -> None:
+    def _advance(
+        self, learner: Any, levels: Tensor, targets: dict[str, Tensor], step: int, bar: Any
+    ) -> None:
         """A step, with the validation and the saving that are due after it."""
         state, plan, fabric = self._state, self._plan, self._fabric
         for source, loss in self.step(learner, levels, targets, step).items():

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from mirfeat.errors import ManifestError, MirfeatWarning, MissingPackageError, did_you_mean
 
 _CHUNK_ROWS = 10_000
+_MOST_COLUMNS = 1000
 _PARQUET_MAGIC = b"PAR1"
 # Column names this similar to a known one are probably meant to be that one.
 _NEAR = 0.82
@@ -70,11 +71,16 @@ def open_table(path: Path, required: Iterable[str]) -> TrackTable:
 
 
 def _check_header(table: TrackTable, required: Iterable[str]) -> None:
+    if len(table.header) > _MOST_COLUMNS:
+        raise ManifestError(
+            f"{table.path}: {len(table.header)} columns; a table of tracks has up to "
+            f"{_MOST_COLUMNS}. Is it a table of features?"
+        )
     seen: set[str] = set()
     for name in table.header:
         if name in seen:
             raise ManifestError(
-                f"{table.path}: two columns are called {name!r}. Rename or remove one of them."
+                f"{table.path}: two columns are called {name[:80]!r}. Rename or remove one of them."
             )
         seen.add(name)
     missing = [name for name in required if name not in seen]
@@ -87,7 +93,7 @@ def _check_header(table: TrackTable, required: Iterable[str]) -> None:
                 hint = f" Cells seem to be separated by {name}; save the table with commas."
     raise ManifestError(
         f"{table.path}: no column {' and no column '.join(map(repr, missing))}; the columns are "
-        f"{', '.join(map(repr, table.header[:20]))}.{hint}"
+        f"{', '.join(repr(name[:80]) for name in table.header[:20])}.{hint}"
     )
 
 

@@ -114,9 +114,7 @@ def test_a_download_ends_after_its_time(
     assert len(server.ranges) == 1
 
 
-def test_headers_have_to_come_in_time(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headers_have_to_come_in_time(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(hub, "TRIES", 1)
     server.answers = [drip_headers()]

@@ -78,13 +78,13 @@ class Spy:
         self.ids: list[str] = []
         original = runs.run_many
 
-        def spied(clips: Iterator[Any], *arguments: Any) -> Any:
+        def spied(clips: Iterator[Any], *arguments: Any, **options: Any) -> Any:
             def noted() -> Iterator[Any]:
                 for clip in clips:
                     self.ids.append(clip.id)
                     yield clip
 
-            return original(noted(), *arguments)
+            return original(noted(), *arguments, **options)
 
         monkeypatch.setattr(runs, "run_many", spied)
 

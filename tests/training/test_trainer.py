@@ -632,8 +632,7 @@ def test_a_flipped_bit_in_a_state_is_noticed_or_changes_nothing(quick: Quick) ->
         earlier = RunState(config, {"manifest": sha256_of(config.manifest)})
         try:
             assert earlier.load()
-        except ConfigError as error:
-            assert "state.pt" in str(error)
+        except ConfigError:
             refused += 1
         else:
             # In what the archive says of itself, or in the space between its parts.
@@ -664,7 +663,7 @@ def test_a_state_that_does_not_fit_the_disk_says_so_and_the_one_before_stays(qui
 def test_an_interrupted_run_keeps_the_steps_it_has_made(
     quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was saved before: Ctrl-C comes in the middle of step 3, twice, and waits for its end."""
+    """Nothing was saved before: Ctrl-C comes in the middle of step 3, twice, and waits."""
     whole = run(quick("whole"))
     config = quick("parts")
     real = loop.Training.step
