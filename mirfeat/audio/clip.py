@@ -128,7 +128,7 @@ def open_clip(source: Source, max_seconds: float | None) -> Iterator[Reader]:
             reader = open_encoded(source, name_of(source), max_seconds)
         elif isinstance(place := located(source), Remote):
             copy = opened.enter_context(fetched(place))
-            reader = open_file(copy, max_seconds, name=place.url)
+            reader = open_file(copy, max_seconds, name=str(place))
         else:
             reader = open_file(place, max_seconds)
         opened.callback(reader.close)

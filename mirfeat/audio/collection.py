@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.remote import Location, Remote, asked, files_in, is_url, located
-from mirfeat.errors import OptionError
+from mirfeat.audio.remote import Location, Remote, asked, files_in, is_url, located, shown
+from mirfeat.errors import OptionError, did_you_mean
 
 logger = logging.getLogger("mirfeat")
 
+# Beside a mistyped one; near ones are looked for among them.
+_MOST_NAMES = 10_000
 # Endings looked for in folders. Files named one by one are taken whatever they are called.
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -51,7 +53,9 @@ def survey(
     for item in inputs:
         more, holding = _taken(os.fspath(item), recursive)
         if not more:
-            raise OptionError(f"{item}: no audio files ({', '.join(sorted(AUDIO_SUFFIXES))}).")
+            raise OptionError(
+                f"{shown(item)}: no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})."
+            )
         found += more
         folders += holding
     return found, common_folder(folders)
@@ -67,7 +71,21 @@ def _taken(given: str, recursive: bool) -> tuple[list[Location], Iterable[PathLi
         return ([Remote(given)], [_folder_of(given)]) if remote is None else ([*remote], [given])
     if os.path.isdir(given):
         return [*_in_folder(given, recursive)], [given]
+    # A file that is not there is listed as failed, so that one of many does not end a run.
+    if not (os.path.lexists(given) or os.path.splitext(given)[1].lower() in AUDIO_SUFFIXES):
+        raise OptionError(_nothing_there(given))
     return [Path(given)], [_folder_of(given)]
+
+
+def _nothing_there(given: str) -> str:
+    """What to say of a name that a person has mistyped, probably."""
+    kind = "folder" if given.endswith((os.sep, "/")) or not os.path.splitext(given)[1] else "file"
+    parent, name = os.path.split(given.rstrip("/" + os.sep))
+    try:
+        beside = os.listdir(parent or ".")
+    except OSError:
+        beside = []
+    return f"{given}: there is no such {kind}.{did_you_mean(name, beside[:_MOST_NAMES])}"
 
 
 def _listed(name: str) -> list[str]:
@@ -159,14 +177,14 @@ def common_folder(folders: Iterable[PathLike]) -> Location:
     Raises:
         OptionError: some are on disk and some are URLs, or URLs of different kinds.
     """
-    names = [os.fspath(folder) for folder in folders]
+    names = [shown(folder) for folder in folders]
     kinds = {name.partition("://")[0] if is_url(name) else "" for name in names}
     if not kinds:
         return Path.cwd()
     if len(kinds) > 1:
-        shown = " and ".join(sorted(f"{kind}://" if kind else "the disk" for kind in kinds))
+        places = " and ".join(sorted(f"{kind}://" if kind else "the disk" for kind in kinds))
         raise OptionError(
-            f"files from {shown} have no folder in common that ids could be relative to. Run once "
+            f"files from {places} have no folder in common that ids could be relative to. Run once "
             "for each, with its --root; both may go into one folder of features."
         )
     if not (kind := kinds.pop()):
@@ -179,9 +197,9 @@ def common_folder(folders: Iterable[PathLike]) -> Location:
 
 
 def _folder_of(path: PathLike) -> str:
-    text = os.fspath(path)
+    text = shown(path)
     if is_url(text):
-        start, _, rest = text.partition("://")
+        start, _, rest = text.partition("?")[0].partition("://")
         return f"{start}://{rest.rpartition('/')[0]}"
     return os.path.dirname(text)
 
@@ -198,7 +216,7 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
         absolute = _absolute(path)
         if not absolute.startswith(start):
             base = start.rstrip("/\\") or start
-            raise OptionError(f"{path} is not below {base}, which ids are relative to.")
+            raise OptionError(f"{shown(path)} is not below {base}, which ids are relative to.")
         relative = absolute[len(start) :]
         if is_url(absolute):
             relative = _as_file_name(relative)
@@ -206,7 +224,7 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
             relative = relative.replace(os.sep, "/")
         id = os.fsencode(relative).decode("utf-8", "backslashreplace")
         if id in ids:
-            raise OptionError(f"{path} was given twice.")
+            raise OptionError(f"{shown(path)} was given twice.")
         ids[id] = None
     return list(ids)
 
@@ -237,7 +255,7 @@ def outside(paths: Iterable[PathLike], root: PathLike) -> PathLike | None:
 
 
 def _absolute(path: PathLike) -> str:
-    text = os.fspath(path)
+    text = shown(path)
     # Text outside this machine is left alone: keys of objects may hold "//" and "..".
     return text if is_url(text) else os.path.abspath(text)
 

@@ -1,15 +1,21 @@
-"""Audio at a URL: s3://, gs://, https:// and whatever else fsspec knows. Its only importer.
+"""Audio at a URL: s3://, gs://, az://, https://, hf://, through fsspec. Its only importer.
 
-A file is fetched whole to a temporary one while it is decoded, so that every check of local files
-holds for it. Disk needed: one file per decoding thread.
+Kinds of addresses are allowed by name, since some of fsspec's run commands or read other files, and
+a list of URLs may come from anybody. What is secret in an address, passwords and signatures, is
+used and never shown or stored. A file is fetched whole to a temporary one while it is decoded, so
+that every check of local files holds for it. Disk needed: one file per decoding thread.
 """
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
+import ipaddress
 import logging
 import os
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +40,54 @@ TRIES, _PAUSE_SECONDS = 3, 0.5
 _ASKING_THREADS = 16
 _TEMPORARY = "mirfeat-remote-"
 _LEFTOVER_SECONDS = 24 * 3600
+_OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM)
 # What tells that an object has changed, best first; the names are those of fsspec's file systems.
 _CHANGE_MARKS = (
     *("ETag", "etag", "md5Hash", "content_md5"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified", "created"),
 )
+
+
+# Kinds of addresses that are taken; others by name in this environment variable.
+PROTOCOLS = ("s3", "gs", "az", "http", "https", "hf")
+ALLOWED = "MIRFEAT_PROTOCOLS"
+# Set to 1: a public address may lead to a host of this network.
+PRIVATE = "MIRFEAT_PRIVATE_REDIRECTS"
+# Parts of a query that are no part of a name: signatures, and what comes with them.
+_SECRET = re.compile(
+    r"(x-(amz|goog|ms|oss|bce)-.*|.*(sig|token|secret|passw|credential|auth|signature|access-?key)"
+    r".*|.*api_?-?key.*|key|key-pair-id|policy|expires|googleaccessid|awsaccesskeyid|hdnts|hdnea"
+    r"|s[evprt]|sip|spr|sr|skoid|sktid|skt|ske|sks|skv|response-content-.*|response-cache-.*)",
+    re.IGNORECASE,
+)
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
+
+
+def public(url: str) -> str:
+    """A URL without user, password and signature: what may be shown, and what ids are made of.
+
+    Other parts of a query stay, as they may say which file is meant.
+    """
+    start, _, rest = url.partition("://")
+    place, question, query = rest.partition("?")
+    host, slash, path = place.partition("/")
+    host = host.rpartition("@")[2]
+    if question:
+        query = query.partition("#")[0]
+        kept = [part for part in query.split("&") if not _is_secret(part)]
+        query = "?" + "&".join(kept) if kept and kept != [""] else ""
+    elif _protocol(url) in ("http", "https"):
+        path = path.partition("#")[0]
+    return f"{start}://{host}{slash}{path}{query}"
+
+
+def _is_secret(part: str) -> bool:
+    return _SECRET.fullmatch(part.partition("=")[0]) is not None
+
+
+def without_secrets(text: str) -> str:
+    """A message of somebody else's with the URLs in it as :func:`public` has them."""
+    return _IN_TEXT.sub(lambda match: public(match[0]), text)
 
 
 @dataclass(frozen=True)
@@ -49,22 +98,26 @@ class Remote(os.PathLike[str]):
     as nobody asked.
     """
 
-    url: str
+    url: str = field(repr=False)
     size: int = field(default=-1, compare=False)
     stamp: int = field(default=-1, compare=False)
 
     def __str__(self) -> str:
-        """The URL."""
-        return self.url
+        """The URL without secrets."""
+        return public(self.url)
+
+    def __repr__(self) -> str:
+        """The same."""
+        return f"Remote({str(self)!r})"
 
     def __fspath__(self) -> str:
-        """The URL."""
+        """The URL as it was given."""
         return self.url
 
     @property
     def name(self) -> str:
         """Its last part."""
-        return self.url.rstrip("/").rpartition("/")[2]
+        return str(self).partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 Location: TypeAlias = Path | Remote
@@ -83,6 +136,12 @@ def located(path: str | os.PathLike[str]) -> Location:
     if isinstance(path, Remote | Path):
         return path
     return Remote(os.fspath(path)) if is_url(path) else Path(path)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as it is, or a URL without its secrets."""
+    text = os.fspath(path)
+    return public(text) if is_url(text) else text
 
 
 @contextmanager
@@ -113,28 +172,39 @@ def _copy(system: Any, path: str, target: str, remote: Remote) -> None:
         raise OSError(f"{found} bytes came, {remote.size} were listed")
 
 
-def _retried(url: str, action: Callable[[], T]) -> T:
+def _retried(address: str, action: Callable[[], T]) -> T:
     """What ``action`` gives, tried again where that may help."""
+    url = public(address)
     for remaining in reversed(range(TRIES)):
         try:
             return action()
         except FileNotFoundError as error:
             raise DecodeError(f"{url}: there is no such file.") from error
         except PermissionError as error:
-            raise DecodeError(f"{url}: no permission to read it ({error}).") from error
+            reason = without_secrets(str(error))
+            raise DecodeError(f"{url}: no permission to read it ({reason}).") from error
         # fsspec makes a folder of the file that a folder is copied to.
         except (IsADirectoryError, FileExistsError) as error:
             raise DecodeError(f"{url}: is a folder. Use 'mirfeat extract URL'.") from error
+        except PrivateRedirectError as error:
+            raise DecodeError(f"{url}: {error}") from error
+        except OSError as error:
+            if error.errno in _OF_THIS_MACHINE:  # of the copy, and no try helps
+                raise
+            _again(url, error, remaining)
         # Each service has errors of its own, without a class in common.
         except Exception as error:
-            if not remaining:
-                reason = f"{type(error).__name__}: {error}".rstrip(". ")
-                raise DecodeError(
-                    f"{url}: cannot be fetched, tried {TRIES} times ({reason})."
-                ) from error
-            logger.debug("%s: %s, trying again", url, error)
-            time.sleep(_PAUSE_SECONDS * 2 ** (TRIES - 1 - remaining))
+            _again(url, error, remaining)
+        time.sleep(_PAUSE_SECONDS * 2 ** (TRIES - 1 - remaining))
     raise AssertionError  # the last try returns or raises
+
+
+def _again(url: str, error: Exception, remaining: int) -> None:
+    """Say that a try failed; raise after the last one."""
+    reason = without_secrets(f"{type(error).__name__}: {error}").rstrip(". ")
+    if not remaining:
+        raise DecodeError(f"{url}: cannot be fetched, tried {TRIES} times ({reason}).") from error
+    logger.debug("%s: %s, trying again", url, reason)
 
 
 def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Remote] | None:
@@ -205,8 +275,25 @@ def _protocol(url: str) -> str:
 
 
 def _open_system(url: str) -> tuple[Any, str]:
-    """The file system that an address belongs to, and its path there."""
-    return _system(_protocol(url))(url)
+    """The file system that an address belongs to, and its path there.
+
+    Raises:
+        OptionError: an address of a kind that is not allowed, or a chain of several.
+        MissingPackageError: a package is needed for it.
+    """
+    protocol = _protocol(url)
+    others = os.environ.get(ALLOWED, "").replace(",", " ").split()
+    if "::" in url:  # wherever it stands, fsspec takes what follows for another address
+        raise OptionError(
+            f"{public(url)}: a chain of addresses ('::') is not taken, since its parts may read "
+            "any file or run a command. Name the file itself."
+        )
+    if protocol not in (*PROTOCOLS, *others):
+        raise OptionError(
+            f"{protocol}:// is no kind of address that is taken: {', '.join(PROTOCOLS)}. Others "
+            f"that fsspec knows are allowed by name in the environment variable {ALLOWED}."
+        )
+    return _system(protocol)(url)
 
 
 @cache
@@ -219,10 +306,7 @@ def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
             f"{protocol}:// needs fsspec: pip install 'mirfeat[remote]'"
         ) from error
     if protocol not in fsspec.available_protocols():
-        raise OptionError(
-            f"{protocol}:// is no kind of address that fsspec knows. Those for objects in stores "
-            "are s3://, gs://, az://; for web servers https://."
-        )
+        raise OptionError(f"{protocol}:// is no kind of address that fsspec knows.")
     try:
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
@@ -230,7 +314,48 @@ def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
         module = known_implementations[protocol]["class"].partition(".")[0]
         line = "" if module == "fsspec" else f": pip install {module}"
         raise MissingPackageError(f"{protocol}:// needs another package ({error}){line}") from error
-    return lambda url: fsspec.core.url_to_fs(url)
+    options = {"get_client": _client} if protocol in ("http", "https") else {}
+    return lambda url: fsspec.core.url_to_fs(url, **options)
+
+
+class PrivateRedirectError(Exception):
+    """A web server sends us to a host that only this network can reach."""
+
+
+async def _client(loop: Any = None, **options: Any) -> Any:
+    """A web client that looks where it is sent: a list of URLs must not open this network."""
+    import aiohttp  # what fsspec speaks http with
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_check_redirect)
+    return aiohttp.ClientSession(trace_configs=[trace], **options)
+
+
+async def _check_redirect(session: Any, context: Any, parameters: Any) -> None:
+    place = next(filter(None, map(parameters.response.headers.get, ("Location", "URI"))), "")
+    target = parameters.url.join(type(parameters.url)(place))
+    if target.host == parameters.url.host or os.environ.get(PRIVATE) == "1":
+        return
+    if not await asyncio.to_thread(is_public, str(target.host)):
+        raise PrivateRedirectError(
+            f"the server sends us on to {target.host}, which is a host of this network. Where that "
+            f"is meant, set the environment variable {PRIVATE}=1."
+        )
+
+
+def is_public(host: str) -> bool:
+    """Whether all addresses of a host are for everybody; one without any is not reached."""
+    try:
+        found = {str(facts[4][0]) for facts in socket.getaddrinfo(host, None)}
+    except OSError:
+        return True
+    return all(_is_global(address.partition("%")[0]) for address in found)
+
+
+def _is_global(address: str) -> bool:
+    found = ipaddress.ip_address(address)
+    inside = getattr(found, "ipv4_mapped", None) or found
+    return inside.is_global and not inside.is_multicast
 
 
 @cache

@@ -73,14 +73,21 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     except (MirfeatError, OSError) as error:
         if arguments.verbose:
-            traceback.print_exc()
+            _print_traceback()
         tell(f"mirfeat: {error}")
         return _exit_code(error)
     except Exception:
-        traceback.print_exc()
+        _print_traceback()
         tell("mirfeat: this is a bug in mirfeat; please report the lines above")
         return INTERNAL
     return code
+
+
+def _print_traceback() -> None:
+    from mirfeat.audio.remote import without_secrets
+
+    # URLs in it may hold passwords and signatures.
+    print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
 
 
 def _exit_code(error: Exception) -> int:

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from mirfeat.audio.remote import shown
 from mirfeat.audio.segments import Segment
 from mirfeat.errors import MachineError
 from mirfeat.pipeline.clip import Clip, clip_segments
@@ -290,7 +291,7 @@ def _drive(clips: Iterator[Clip], line: _Line, decoders: ThreadPoolExecutor) -> 
 
 
 def _end(clip: Clip, error: BaseException | None, line: _Line) -> None:
-    name = os.fspath(clip.source) if isinstance(clip.source, str | os.PathLike) else clip.id
+    name = shown(clip.source) if isinstance(clip.source, str | os.PathLike) else clip.id
     clip.error, clip.decoded = line.faults.of_clip(name, error), True
 
 

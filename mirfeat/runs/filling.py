@@ -6,6 +6,7 @@ How vectors are computed is not decided here: in this process (``runs.py``) or e
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
@@ -312,6 +313,8 @@ def _root_of_ids(destination: Destination, files: Sequence[Location]) -> Locatio
         return folder_of_all(files)
     before = StoreInfo.read(folder).root
     if (path := outside(files, before)) is not None:
+        if isinstance(path, Path) and not os.path.lexists(path):
+            raise OptionError(f"{path}: there is no such file.")
         raise OptionError(
             f"{path} is not below {before}, which the ids in {folder} are relative to. Use "
             "another folder, or if your music has moved, say where it is now: root, --root."

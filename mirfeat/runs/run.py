@@ -14,7 +14,7 @@ import numpy as np
 from mirfeat.audio.clip import Audio, PathLike
 from mirfeat.audio.collection import folder_of_all, ids_of
 from mirfeat.audio.opened import is_file_like
-from mirfeat.audio.remote import located
+from mirfeat.audio.remote import located, shown
 from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
 from mirfeat.pipeline.profile import Profile
@@ -147,7 +147,7 @@ class ExtractionRun:
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
             id, item = item
         if isinstance(item, str | os.PathLike):
-            return self.clip(id or os.fspath(item), item)
+            return self.clip(id or shown(item), item)
         id = id or f"item {index}"
         if isinstance(item, Audio) or is_file_like(item):
             return self.clip(id, item)

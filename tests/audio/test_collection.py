@@ -55,6 +55,18 @@ def test_files_named_are_taken_in_their_order_whatever_they_are(tmp_path: Path) 
     assert find_audio(map(str, files)) == files
 
 
+@pytest.mark.parametrize("given", ["musik", "musik/", "musik.2020", "m/musik"])
+def test_a_folder_that_is_not_there_is_said_to_be_so(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "music/a.wav", "m/music/a.wav")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=f"^{given}: there is no such (folder|file)"):
+        survey(["music", given])
+    with pytest.raises(OptionError, match="Did you mean 'music'"):
+        survey(["musik"])
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_in_a_folder_does_not_block_the_run(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav")

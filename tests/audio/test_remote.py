@@ -78,6 +78,7 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Server]:
     monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setenv(remote.ALLOWED, "memory, file")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("fetched")))
     server = Server(tmp_path_factory.mktemp("put"), monkeypatch)
     yield server
@@ -259,8 +260,14 @@ def test_what_a_killed_process_left_is_swept_away_after_a_day(server: Server) ->
     ],
 )
 def test_what_is_missing_for_an_address_is_said(
-    url: str, kind: type[Exception], said: str, mfcc: mirfeat.Extractor, tmp_path: Path
+    url: str,
+    kind: type[Exception],
+    said: str,
+    mfcc: mirfeat.Extractor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(remote.ALLOWED, "tos s4")
     for module in ("gcsfs", "tosfs"):
         if module in said and module in sys.modules:
             pytest.skip(f"{module} is here")

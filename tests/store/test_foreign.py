@@ -66,7 +66,9 @@ def test_an_id_that_leads_out_is_refused_and_nothing_is_deleted(
 def test_an_id_of_a_failure_that_leads_out_is_refused(tmp_path: Path) -> None:
     path, folder = victim(tmp_path), tmp_path / "store"
     store_with_id(folder, "../victim/thesis", "npz")
-    write_csv(folder / "failures.csv", FAILURE_COLUMNS, [["../victim/thesis", "DecodeError", "x"]])
+    write_csv(
+        folder / "failures.csv", FAILURE_COLUMNS, [["../victim/thesis", "DecodeError", "x", 1, 1]]
+    )
     with pytest.raises(StoreError, match=r"failures\.csv: the id '../victim/thesis'"):
         StoreWriter(folder, info("npz"), resume=True, overwrite=False)
     assert path.exists()

@@ -112,7 +112,9 @@ def test_of_a_clip_that_was_made_anew_the_last_row_counts(tmp_path: Path, format
 
 def test_a_clip_that_has_failed_since_has_no_row(tmp_path: Path, format: Format) -> None:
     fill(tmp_path, info(format), [row("a.wav"), row("b.wav")])
-    write_csv(tmp_path / "failures.csv", FAILURE_COLUMNS, [["a.wav", "DecodeError", "cut\noff"]])
+    write_csv(
+        tmp_path / "failures.csv", FAILURE_COLUMNS, [["a.wav", "DecodeError", "cut\noff", 7, 8]]
+    )
     table = load_features(tmp_path)
     assert table.ids == ("b.wav",)
     assert table.failures == (Failure("a.wav", "DecodeError", "cut\noff"),)

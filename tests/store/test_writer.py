@@ -171,7 +171,7 @@ def test_failures_of_earlier_runs_are_kept(tmp_path: Path) -> None:
     write(tmp_path, info(), row("a.wav"))
     assert load_features(tmp_path).failures == (FAILED,)
     assert (tmp_path / "failures.csv").read_text() == (
-        "id,error_type,error\nf.wav,DecodeError,f.wav: damaged\n"
+        "id,error_type,error,size,mtime_ns\nf.wav,DecodeError,f.wav: damaged,-1,-1\n"
     )
 
 

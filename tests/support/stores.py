@@ -93,6 +93,6 @@ def _write(folder: Path, record: StoreInfo, rows: Sequence[Row], failed: Sequenc
     if rows:
         shards = record.shards(folder)
         shards.write(folder / f"part-000001{shards.suffix}", rows)
-    failures = [[id, "DecodeError", "no audio"] for id in failed]
+    failures = [[id, "DecodeError", "no audio", -1, -1] for id in failed]
     write_csv(folder / "failures.csv", FAILURE_COLUMNS, failures)
     return folder
