@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from typing import Any, Literal
 
@@ -170,7 +171,7 @@ def load_unit(spec: ExtractorSpec, given: Mapping[str, Any], settings: Mapping[s
         spec=spec,
         segment=segment,
         model=model,
-        run=model if precision is None else _in_precision(model, device, precision),
+        run=model if precision is None else partial(_in_precision, model, device, precision),
         row_size=sum(model.block_sizes.values()),
         device=device,
         batch_size=settings["batch_size"]
@@ -219,17 +220,13 @@ _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.flo
 
 
 def _in_precision(
-    model: Model, device: torch.device, dtype: torch.dtype
-) -> Callable[[torch.Tensor], Rows]:
+    model: Model, device: torch.device, dtype: torch.dtype, audio: torch.Tensor
+) -> Rows:
     """The network in less precision; the front end stays in float32, its levels need that."""
-
-    def run(audio: torch.Tensor) -> Rows:
-        image = model.frontend(audio)
-        with torch.autocast(device.type, dtype):
-            mean, variance = model.network(image)
-        return mean.float(), variance.float()
-
-    return run
+    image = model.frontend(audio)
+    with torch.autocast(device.type, dtype):
+        mean, variance = model.network(image)
+    return mean.float(), variance.float()
 
 
 def _statistics(spec: ExtractorSpec, wanted: Sequence[str]) -> tuple[str, ...]:

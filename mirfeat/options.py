@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mirfeat.errors import OptionError, did_you_mean
@@ -49,16 +50,15 @@ def defaults(options: Iterable[Option]) -> dict[str, Any]:
 
 def one_of(name: str, *words: str) -> Callable[[Any], str]:
     """A check for one of a few words."""
+    # Not a function inside this one: extractors, and with them their options, are pickled.
+    return partial(_one_of, name, words)
 
-    def check(value: Any) -> str:
-        if value not in words:
-            listed = " or ".join(map(repr, words)) if len(words) < 3 else ", ".join(words)
-            raise OptionError(
-                f"{name}={value!r}: it is {'' if len(words) < 3 else 'one of '}{listed}."
-            )
-        return str(value)
 
-    return check
+def _one_of(name: str, words: tuple[str, ...], value: Any) -> str:
+    if value not in words:
+        listed = " or ".join(map(repr, words)) if len(words) < 3 else ", ".join(words)
+        raise OptionError(f"{name}={value!r}: it is {'' if len(words) < 3 else 'one of '}{listed}.")
+    return str(value)
 
 
 def refuse_unknown(what: str, given: Iterable[str], own: Iterable[Option]) -> None:
@@ -106,7 +106,8 @@ def _batch_size(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _as_given(value: Any) -> Any:
+def as_given(value: Any) -> Any:
+    """A check for a value that is looked at later."""
     return value
 
 
@@ -114,7 +115,7 @@ SHORT, PRECISIONS = ("tile", "error"), ("float32", "bfloat16", "float16")
 
 COMMON = (
     Option(
-        "checkpoint", None, _as_given, "open, random[:SEED], a published one, hf://…, or a file"
+        "checkpoint", None, as_given, "open, random[:SEED], a published one, hf://…, or a file"
     ),
     Option("statistics", ("mean", "std"), _statistics, "mean,std (default), mean, std or paper"),
     Option("hop_seconds", None, _hop_seconds, "between segments"),
@@ -123,7 +124,7 @@ COMMON = (
         "short", "tile", one_of("short", *SHORT),
         "clips below one segment: repeat (default) or refuse", SHORT,
     ),
-    Option("device", "auto", _as_given, "auto (default), cpu, cuda, cuda:1, …"),
+    Option("device", "auto", as_given, "auto (default), cpu, cuda, cuda:1, …"),
     Option("batch_size", None, _batch_size, "segments at a time"),
     Option(
         "precision", "float32", one_of("precision", *PRECISIONS),

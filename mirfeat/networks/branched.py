@@ -21,14 +21,14 @@ from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.population import folded, synthetic_segment
-from mirfeat.options import Option
+from mirfeat.options import Option, as_given
 
 FEATURE_SIZE = 256
 # Which there are is known once the checkpoint is open: choose_sources checks them.
 SOURCES_OPTION = Option(
     "sources",
     None,
-    lambda sources: sources,
+    as_given,
     "which learning sources of the checkpoint, e.g. tag,artist or letters; all by default",
 )
 Stages = Callable[[], list[nn.Module]]

@@ -108,6 +108,7 @@ def run_one(
 
     ``stop`` ends it between two segments.
     """
+    _after_fork()
     batcher = Batcher(units, profile)
     for index, segment in clip_segments(clip, units, max_seconds):
         batcher.add(clip, index, segment)
@@ -143,6 +144,7 @@ def run_many(
     one is a bug and does so too. ``watch`` notes which clips are being decoded.
     Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
+    _after_fork()
     if shared_batches is None:
         shared_batches = any(unit.device.type != "cpu" for unit in units)
     messages: queue.Queue[_Message] = queue.Queue(
@@ -162,6 +164,18 @@ def run_many(
         finally:
             line.stop.set()
             threads.shutdown(wait=True, cancel_futures=True)
+
+
+# The process whose threads torch has.
+_process = os.getpid()
+
+
+def _after_fork() -> None:
+    """In a forked process: torch's own threads stayed with the parent, and would be waited for."""
+    global _process
+    if os.getpid() != _process:
+        torch.set_num_threads(1)
+        _process = os.getpid()
 
 
 def _keep_freed_memory() -> None:

@@ -87,7 +87,7 @@ class RunState:
         try:
             record = torch.load(self._path, map_location="cpu", weights_only=True)
             identity, said = record["identity"], record.pop("sha256", None)
-            found = said and digest_of(record)
+            found = said and seal_of(record)
         except Exception as error:  # a damaged file fails in any way
             raise ConfigError(
                 f"{self._path}: not a readable state of a run ({type(error).__name__}). Begin "
@@ -205,7 +205,7 @@ class RunState:
         }
         # Not into the file: of a full disk torch says that a position was not expected.
         contents = io.BytesIO()
-        torch.save({**record, "sha256": digest_of(record)}, contents)
+        torch.save({**record, "sha256": seal_of(record)}, contents)
         try:
             with replacing(self._path) as temporary:
                 temporary.write_bytes(contents.getbuffer())
@@ -226,7 +226,7 @@ class RunState:
         }
 
 
-def digest_of(value: Any) -> str:
+def seal_of(value: Any) -> str:
     """sha256 of a state: dictionaries, lists, tensors and plain values."""
     hasher = hashlib.sha256()
     _feed(hasher, value)

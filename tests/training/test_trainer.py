@@ -610,7 +610,7 @@ def with_state_of(config: TrainConfig, change: Callable[[dict[str, Any]], Any]) 
     saved = torch.load(path, weights_only=True)
     del saved["sha256"]
     change(saved)
-    torch.save({**saved, "sha256": state.digest_of(saved)}, path)
+    torch.save({**saved, "sha256": state.seal_of(saved)}, path)
 
 
 def of_earlier_mirfeat(state: dict[str, Any]) -> None:
@@ -622,7 +622,7 @@ def test_a_flipped_bit_in_a_state_is_noticed_or_changes_nothing(quick: Quick) ->
     run(config)
     path = config.output / "state.pt"
     good = path.read_bytes()
-    expected = state.digest_of(torch.load(path, weights_only=True))
+    expected = state.seal_of(torch.load(path, weights_only=True))
     refused = 0
     draw = np.random.default_rng(0)
     for place in draw.integers(0, len(good), 40):
@@ -636,7 +636,7 @@ def test_a_flipped_bit_in_a_state_is_noticed_or_changes_nothing(quick: Quick) ->
             refused += 1
         else:
             # In what the archive says of itself, or in the space between its parts.
-            assert state.digest_of(torch.load(path, weights_only=True)) == expected
+            assert state.seal_of(torch.load(path, weights_only=True)) == expected
     assert refused > 20
 
 
