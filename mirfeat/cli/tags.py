@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mirfeat.cli.output import ALL_FAILED, SOME_FAILED, print_json
+from mirfeat.cli.output import ALL_FAILED, SOME_FAILED, print_json, shown, tell
 from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.extractor import Extractor
 from mirfeat.files import replacing
@@ -20,16 +20,16 @@ def tags(extractor: Extractor, arguments: argparse.Namespace) -> int:
             found = extractor.tags(path, top=arguments.top, unheard=arguments.unheard)
         except (AudioError, MissingPackageError) as error:
             failed += 1
-            print(f"failed: {error}", file=sys.stderr)
+            tell(f"failed: {error}")
             continue
         records[str(path)] = {tag.name: round(tag.probability, 4) for tag in found}
         if not arguments.json:
-            print(path)
+            print(shown(path))
             for name, probability in found:
                 print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
         if arguments.plot:
             picture = _plot(extractor, path, arguments)
-            print(picture, file=sys.stderr if arguments.json else sys.stdout)
+            print(shown(picture), file=sys.stderr if arguments.json else sys.stdout)
     if arguments.json:
         print_json(records)
     if failed:
