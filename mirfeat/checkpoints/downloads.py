@@ -294,13 +294,13 @@ class _WatchedSecure(_Watched, http.client.HTTPSConnection):
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Watched, request)  # type: ignore[return-value, arg-type]
+        return self.do_open(_Watched, request)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         context = {"context": self._context}  # type: ignore[attr-defined]
-        return self.do_open(_WatchedSecure, request, **context)  # type: ignore[return-value, arg-type]
+        return self.do_open(_WatchedSecure, request, **context)
 
 
 @contextmanager

@@ -162,8 +162,8 @@ def _summarise(report: Any, folder: Path, quiet: bool, pruned: bool) -> None:
     if report.skipped:
         parts.append(f"{report.skipped} there already")
     if report.failed:
-        known = f", {report.known} of them known before" if report.known else ""
-        parts.append(f"{report.failed} failed{known} ({folder / 'failures.csv'})")
+        of_them = f", {report.known} of them known before" if report.known else ""
+        parts.append(f"{report.failed} failed{of_them} ({folder / 'failures.csv'})")
     if report.done:
         audio, wall = report.audio_seconds, report.wall_seconds
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")

@@ -185,7 +185,7 @@ class _ScalerUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("a state for something that has none")
         pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
 
-    dispatch: ClassVar[dict[int, Any]] = {  # type: ignore[misc]
+    dispatch: ClassVar[dict[int, Any]] = {
         **pickle._Unpickler.dispatch,
         pickle.BUILD[0]: load_build,
     }
