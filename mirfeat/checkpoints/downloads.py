@@ -31,7 +31,7 @@ logger = logging.getLogger("mirfeat")
 TRIES = 3
 PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
-"""Without a byte; also for all headers of an answer."""
+"""Without a byte; twice that for all headers of an answer."""
 LEAST_BYTES_PER_SECOND = 4096
 """Over ``RATE_SECONDS``; what comes slower is given up, or a server could hold us for days."""
 RATE_SECONDS = 60.0
@@ -275,7 +275,7 @@ class _Watched(http.client.HTTPConnection):
     """A connection whose headers have to come in time: a timeout alone counts from byte to byte."""
 
     def getresponse(self) -> http.client.HTTPResponse:
-        watch = threading.Timer(TIMEOUT_SECONDS, self._give_up)
+        watch = threading.Timer(2 * TIMEOUT_SECONDS, self._give_up)
         watch.daemon = True
         watch.start()
         try:
