@@ -200,6 +200,13 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.reproduce import reproduce
+
+    print(reproduce(arguments))
+    return 0
+
+
 def _datasets(arguments: argparse.Namespace) -> int:
     from mirfeat.evaluation.datasets import text, write_labels
 
@@ -263,5 +270,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),
     "evaluate": _evaluate,
     "report": _report,
+    "reproduce": _reproduce,
     "datasets": _datasets,
 }

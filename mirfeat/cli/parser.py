@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.cli.argument_types import checked, positive
-from mirfeat.cli.evaluate_parser import EVALUATE_EXAMPLES, REPORT_EXAMPLES, add_evaluate, add_report
+from mirfeat.cli.evaluate_parser import (
+    EVALUATE_EXAMPLES,
+    REPORT_EXAMPLES,
+    add_evaluate,
+    add_report,
+    add_reproduce,
+)
 from mirfeat.cli.explore_parser import add_explore
 from mirfeat.cli.train_parser import add_training
 from mirfeat.options import COMMON
@@ -60,6 +66,7 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", help="default: every published one")
     add_evaluate(add("evaluate", "A paper's protocol on features and labels.", EVALUATE_EXAMPLES))
     add_report(add("report", "Compare extractors on a data set: one HTML page.", REPORT_EXAMPLES))
+    add_reproduce(add("reproduce", "A paper's tables from the data sets that you have."))
     command = add("datasets", "The papers' data sets: where to get them, their labels.")
     command.add_argument("name", nargs="?", metavar="NAME", help="one of them; all by default")
     command.add_argument("folder", nargs="?", type=Path, help="where you have it")
