@@ -67,15 +67,18 @@ def get_parser() -> argparse.ArgumentParser:
     add_evaluate(add("evaluate", "A paper's protocol on features and labels.", EVALUATE_EXAMPLES))
     add_report(add("report", "Compare extractors on a data set: one HTML page.", REPORT_EXAMPLES))
     add_reproduce(add("reproduce", "A paper's tables from the data sets that you have."))
-    command = add("datasets", "The papers' data sets: where to get them, their labels.")
+    _add_datasets(add("datasets", "The papers' data sets: where to get them, their labels."))
+    add_training(add)
+    _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
+    return parser
+
+
+def _add_datasets(command: Any) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="one of them; all by default")
     command.add_argument("folder", nargs="?", type=Path, help="where you have it")
     command.add_argument("-o", "--output", type=Path, metavar="CSV", help="write its labels there")
     command.add_argument("--target", help="what to predict, where there are several targets")
     command.add_argument("--package", action="store_true", help="read it with mirdata or soundata")
-    add_training(add)
-    _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
-    return parser
 
 
 def _add_calibrate(command: Any) -> None:
