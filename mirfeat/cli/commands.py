@@ -25,6 +25,7 @@ from mirfeat.cli.output import (
     SOME_FAILED,
     USAGE,
     print_json,
+    say_next,
 )
 from mirfeat.cli.parser import get_parser
 from mirfeat.errors import (
@@ -154,6 +155,11 @@ def _map(arguments: argparse.Namespace) -> int:
     opened = wanted and page.open()
     if not (opened or arguments.quiet):
         print("Open it in a browser: point, click, hear.", file=sys.stderr)
+    if arguments.command == "demo" and not arguments.quiet:
+        say_next(
+            ("mirfeat", "extract", "MUSIC", "-m", "choi2017", "-o", "feats"),
+            ("mirfeat", "map", "feats", "--open"),
+        )
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mirfeat.audio.collection import survey
 from mirfeat.audio.remote import Location
-from mirfeat.cli.output import SOME_FAILED, print_json
+from mirfeat.cli.output import SOME_FAILED, print_json, say_next
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.options import COMMON
@@ -163,6 +163,11 @@ def _summarise(report: Any, folder: Path, quiet: bool) -> None:
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     print(", ".join(parts), file=sys.stderr)
     print(folder)
+    say_next(
+        ("mirfeat", "map", folder, "--open"),
+        ("mirfeat", "similar", "SONG", folder),
+        ("mirfeat", "evaluate", "svm-grid", "--features", folder, "--labels", "CSV"),
+    )
 
 
 def _show_profile(report: Any) -> None:

@@ -24,7 +24,10 @@ from mirfeat.version import __version__
 def get_parser() -> argparse.ArgumentParser:
     """Parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="mirfeat", description="Feature vectors from music.", formatter_class=_Help
+        prog="mirfeat",
+        description="Feature vectors from music.",
+        epilog=_EXAMPLES,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"mirfeat {__version__}")
 
@@ -95,6 +98,15 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
 
+
+_EXAMPLES = """\
+examples:
+  mirfeat demo                                   hear what it does, offline
+  mirfeat extract music/ -m choi2017 -o feats    vectors of your music
+  mirfeat map feats --open                       and hear them on a map
+
+'mirfeat COMMAND --help' says more of each.
+"""
 
 _EXTRACT_EXAMPLES = """\
 examples:
