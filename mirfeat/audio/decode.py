@@ -190,9 +190,14 @@ class FileReader:
             hours = LONGEST_SECONDS / 3600
             self.notes.append(f"longer than {hours:g} h: used the first {hours:g} h")
 
+    @property
+    def announced(self) -> float | None:
+        """Seconds that the file says it has, by its container or its header."""
+        return getattr(self.decoder, "announced", None) or self.account.announced
+
     def _total(self) -> float | None:
         """Seconds that there should be, where anybody knows."""
-        announced = getattr(self.decoder, "announced", None) or self.account.announced
+        announced = self.announced
         if announced is None and self.decoder.samples is not None:
             announced = self.decoder.samples / self.sample_rate
         if announced is None and self._known is not None:

@@ -6,6 +6,7 @@ two processes may fetch the same file, and a failure leaves nothing behind.
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import logging
 import os
@@ -13,8 +14,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -61,9 +63,22 @@ def offline() -> bool:
 
 
 def packaged(extractor: str) -> Path | None:
-    """The open checkpoint that ships inside mirfeat, if this extractor has one."""
-    path = Path(str(resources.files("mirfeat"))) / "weights" / f"{extractor}.safetensors"
-    return path if path.is_file() else None
+    """The open checkpoint that ships inside mirfeat, if this extractor has one.
+
+    Inside a zip application it is unpacked to a temporary file, once and until the program ends.
+    """
+    item = resources.files("mirfeat").joinpath("weights", f"{extractor}.safetensors")
+    if isinstance(item, Path):
+        return item if item.is_file() else None
+    return _unpacked(extractor) if item.is_file() else None
+
+
+@cache
+def _unpacked(extractor: str) -> Path:
+    unpacking = ExitStack()
+    atexit.register(unpacking.close)
+    item = resources.files("mirfeat").joinpath("weights", f"{extractor}.safetensors")
+    return unpacking.enter_context(resources.as_file(item))
 
 
 def fetch(checkpoint: Checkpoint) -> Path:

@@ -28,6 +28,7 @@ from mirfeat.cli.output import (
     say_next,
 )
 from mirfeat.cli.parser import get_parser
+from mirfeat.cli.streams import replace_closed_streams
 from mirfeat.errors import (
     AudioError,
     CheckpointError,
@@ -39,6 +40,7 @@ from mirfeat.errors import (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names of files can hold what the terminal's encoding cannot.
@@ -127,6 +129,15 @@ def _extract(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.extract import extract
 
     return extract(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.check import check
+
+    text, code = check(arguments)
+    if text:
+        print(text)
+    return code
 
 
 def _tags(arguments: argparse.Namespace) -> int:
@@ -268,6 +279,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "info": _info,
     "extract": _extract,
+    "check": _check,
     "tags": _tags,
     **dict.fromkeys(("demo", "map"), _map),
     "similar": _similar,

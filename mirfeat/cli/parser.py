@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.cli.argument_types import checked, positive
+from mirfeat.cli.check_parser import CHECK_EXAMPLES, add_check
 from mirfeat.cli.evaluate_parser import (
     EVALUATE_EXAMPLES,
     REPORT_EXAMPLES,
@@ -50,6 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="NAME")
     command.add_argument("--checkpoint", help="load it, and show the vector too")
     _add_extract(add("extract", "Feature vectors of files and folders.", _EXTRACT_EXAMPLES))
+    add_check(add("check", "What is damaged, silent or double among files.", CHECK_EXAMPLES))
     command = add("tags", "The most probable tags of a file.")
     command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("-m", "--extractor", default="choi2017", metavar="NAME")
