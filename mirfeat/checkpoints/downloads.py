@@ -22,6 +22,7 @@ from pathlib import Path
 
 import platformdirs
 
+from mirfeat.checkpoints import wheels
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
 from mirfeat.files import hash_of, replacing
 from mirfeat.networks.spec import Checkpoint
@@ -155,8 +156,11 @@ def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
 
 def by_hand(remote: PublishedFile) -> str:
     """What to do without a network."""
+    what = remote.location
+    if what.startswith(wheels.SCHEME):
+        what = f"{remote.filename} with 'pip download --no-deps {wheels.requirement(what)}'"
     return (
-        f"Fetch {remote.location} elsewhere and put it into {cache_folder()} as "
+        f"Fetch {what} elsewhere and put it into {cache_folder()} as "
         f"{remote.filename}, or run 'mirfeat download' there and copy that folder."
     )
 
@@ -169,13 +173,25 @@ def _store(remote: PublishedFile, target: Path) -> None:
         )
     logger.info("downloading %s (%.1f MB)", remote.location, remote.size_bytes / 1e6)
     with replacing(target) as temporary:
-        _download(remote, temporary)
+        if remote.location.startswith(wheels.SCHEME):
+            _by_pip(remote, temporary)
+        else:
+            _download(remote, temporary)
         _check(
             temporary,
             remote,
             f"{remote.location}: ",
             "The download was deleted; the file may have changed at its source.",
         )
+
+
+def _by_pip(remote: PublishedFile, temporary: Path) -> None:
+    try:
+        wheels.download(remote.location, temporary)
+    except CheckpointUnavailableError as error:
+        raise CheckpointUnavailableError(
+            f"checkpoint {remote.name!r}: {error}. {by_hand(remote)}"
+        ) from error
 
 
 def _check(path: Path, remote: PublishedFile, where: str, advice: str) -> None:

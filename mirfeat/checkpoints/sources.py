@@ -16,7 +16,7 @@ from mirfeat.errors import (
     CheckpointUnavailableError,
     OptionError,
 )
-from mirfeat.files import sha256_of
+from mirfeat.files import replacing, sha256_of
 from mirfeat.networks import checkpoint as files
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec
@@ -38,7 +38,7 @@ def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None)
             raise OptionError(f"{spec.name} has no weights and takes no checkpoint={checkpoint!r}.")
         return None
     if checkpoint is None:
-        checkpoint = "open"
+        checkpoint = spec.default_checkpoint
     if not isinstance(checkpoint, str | os.PathLike):
         raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
     if isinstance(checkpoint, str) and checkpoint.startswith(huggingface.SCHEME):
@@ -97,7 +97,7 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
     converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
-    if (weights := _converted(spec, converted, published.sha256)) is not None:
+    if (weights := _converted(spec, converted, published.identity)) is not None:
         return weights
     source = hub.fetch(published)
     logger.warning(
@@ -107,7 +107,8 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
         published.licence,
         published.training_data,
     )
-    return _kept(replace(_read(spec, source), sha256=published.sha256), converted)
+    weights = published.read(source) if published.read else _read(spec, source)
+    return _kept(replace(weights, sha256=published.identity), converted)
 
 
 def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
@@ -120,6 +121,10 @@ def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
 def _kept(weights: Weights, converted: Path) -> Weights:
     try:
         files.write(converted, weights)
+        if text := weights.metadata.get("licence_text"):
+            # Licences of the ISC kind ask to stay with every copy.
+            with replacing(converted.with_suffix(".LICENCE.txt")) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         # A full disk, or a cache folder that an administrator filled and others only read.
         logger.warning("%s: not kept, next time it is converted again: %s", converted, error)
@@ -159,6 +164,11 @@ def _filenames(spec: ExtractorSpec) -> list[str]:
 
 
 def _file(spec: ExtractorSpec, path: Path) -> Weights:
+    file, _, name = str(path).rpartition("#")
+    for published in spec.checkpoints:
+        # One of several in a published file that the user has.
+        if published.read and published.name == name and Path(file).is_file():
+            return published.read(Path(file))
     if path.is_dir():
         found = [path / name for name in _filenames(spec) if (path / name).is_file()]
         path = found[0] if found else path / f"{spec.name}.safetensors"
@@ -178,7 +188,8 @@ def _read(spec: ExtractorSpec, path: Path) -> Weights:
         raise CheckpointUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
     for form in spec.formats:
         if start.startswith(form.signature):
-            return replace(form.read(path), sha256=sha256_of(path))
+            weights = form.read(path)
+            return weights if weights.sha256 else replace(weights, sha256=sha256_of(path))
     # Eight bytes of length, then JSON.
     if start[8:9] != b"{":
         known = ", ".join(["mirfeat's safetensors files", *(form.name for form in spec.formats)])
