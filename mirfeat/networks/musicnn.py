@@ -67,10 +67,10 @@ class LogCompression:
         """The module that does it."""
         return Compressed(self.factor)
 
-    def louder(self, level: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
+    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
         """Less for quiet points than for loud ones: what is behind the logarithm is multiplied."""
         factor = torch.pow(10.0, decibels / (20.0 if power == 1 else 10.0))
-        return torch.log10(1.0 + torch.expm1(level * math.log(10.0)) * factor)
+        return torch.log10(1.0 + torch.expm1(levels * math.log(10.0)) * factor)
 
 
 class Compressed(Levels):

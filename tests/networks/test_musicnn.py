@@ -1,6 +1,7 @@
 """musicnn: its layers, its weights in the published package, and the original's own numbers."""
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -209,7 +210,7 @@ def published(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     return wheel
 
 
