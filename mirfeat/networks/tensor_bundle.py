@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,12 @@ _FOOTER_BYTES, _MAGIC = 48, 0xDB4775248B80FB57
 # After each block: its compression and a checksum over both.
 _UNCOMPRESSED, _TRAILER_BYTES = 0, 5
 # Of DataType in types.proto; checkpoints of other types are refused.
-_TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
+_TYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    3: np.dtype("<i4"),
+    9: np.dtype("<i8"),
+}
 
 
 class BundleError(ValueError):
@@ -107,7 +113,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield key, block[at - size : at]
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _fields(message: Any) -> Iterator[tuple[int, Any]]:
     """Numbers and values of a protocol buffer's fields."""
     at = 0
     while at < len(message):
@@ -154,5 +160,5 @@ def _tensor(name: str, entry: bytes, data: bytes) -> np.ndarray:
     return np.frombuffer(content, kind).reshape(shape)
 
 
-def _size(dimension: int | bytes) -> int:
-    return int(dict(_fields(dimension)).get(1, 0))  # type: ignore[arg-type]
+def _size(dimension: bytes) -> int:
+    return int(dict(_fields(dimension)).get(1, 0))
