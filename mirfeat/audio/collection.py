@@ -78,11 +78,15 @@ def _once(found: list[Location], links: set[str]) -> list[Location]:
     real, taken, kept = set(names) - links, dict[str, str](), []
     for file, name in zip(found, names, strict=True):
         target = os.path.realpath(name) if name in links else name
+        # Ids escape what is no text, and another name may hold that very escape.
+        key = os.fsencode(target).decode("utf-8", "backslashreplace")
         # A link whose own file is taken too waits for it, wherever that stands.
-        if target in taken or (target != name and target in real):
-            logger.warning("left out: %s (the same file as %s)", file, taken.get(target, target))
+        known = taken.get(key, target if target != name and target in real else None)
+        if known is not None:
+            why = "the same file as" if known == target else "it would have the id of"
+            logger.warning("left out: %s (%s %s)", file, why, known)
             continue
-        taken[target] = name
+        taken[key] = target
         kept.append(file)
     return kept
 

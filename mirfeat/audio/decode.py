@@ -94,7 +94,7 @@ def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> De
         try:
             if way == "libsndfile":
                 decoder = SoundFileDecoder(
-                    file, account.start, sized=account.sized, patch=account.patch
+                    file, account.start, end=account.end, sized=account.sized, patch=account.patch
                 )
                 _check_offer(decoder, account, max_seconds)
                 return decoder

@@ -20,7 +20,15 @@ from mirfeat.audio.decode import open_encoded, open_file
 from mirfeat.audio.headers import read_header
 from mirfeat.audio.ogg import opus_at_48_khz
 from mirfeat.errors import AudioError, DecodeError
-from tests.audio.test_audit import ID3V2, by_ffmpeg, by_libsndfile, decoded, likeness, original
+from tests.audio.test_audit import (
+    ID3V2,
+    NOISE,
+    by_ffmpeg,
+    by_libsndfile,
+    decoded,
+    likeness,
+    original,
+)
 from tests.support.sounds import decode, music, write
 
 RATE = 44_100
@@ -164,6 +172,18 @@ def test_a_little_damage_is_told() -> None:
     reader = open_encoded(bytes(whole), "clip")
     list(reader.blocks())
     assert any(note.startswith("damaged: about 0.0") for note in reader.notes)
+
+
+def test_libraries_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = mp3(music(2.0, RATE, 2), "CONSTANT")
+    comments = [b"COMM" + struct.pack(">I", len(text)) + b"\0\0" + text for text in (b"\0", b"\1e")]
+    files = [id3v2(b"".join(comments)) + whole, whole + NOISE, whole + ape(picture()), whole[1501:]]
+    for index, content in enumerate(files):
+        path = tmp_path / f"{index}.mp3"
+        path.write_bytes(content)
+        assert decode(path).shape[1] > RATE
+        decoded(content)
+    assert capfd.readouterr() == ("", "")
 
 
 # Headers that announce less than there is

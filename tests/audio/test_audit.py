@@ -124,7 +124,7 @@ KINDS = {
     "eac3": Kind(ffm("eac3", "eac3"), blind=STREAM),
     "m4a aac": Kind(ffm("aac", "ipod")),
     "m4a alac": Kind(ffm("alac", "ipod")),
-    "mp4, index first": Kind(ffm("aac", "mp4", movflags="faststart")),
+    "mp4 in fragments": Kind(ffm("aac", "mp4", movflags="frag_keyframe+empty_moov")),
     "mov": Kind(ffm("aac", "mov")),
     "mov pcm": Kind(ffm("pcm_s16be", "mov"), blind=PCM),
     "webm": Kind(ffm("libopus", "webm")),

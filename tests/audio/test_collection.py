@@ -60,6 +60,19 @@ def test_one_file_under_two_names_is_taken_once_with_a_word(
     assert find_audio(["m/a.wav"]) == [Path("m/a.wav")]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs names of any bytes")
+def test_two_names_of_one_id_are_one_row_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    twins = [os.fsdecode(b"caf\xe9.wav"), r"caf\xe9.wav"]
+    touch(tmp_path, *twins)
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        found = find_audio([tmp_path])
+    assert len(found) == 1
+    assert "it would have the id of" in caplog.text
+    assert ids_of(found, tmp_path) == [twins[1]]
+
+
 def test_a_file_whose_name_begins_like_a_list_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
