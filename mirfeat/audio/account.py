@@ -87,7 +87,11 @@ def take_stock(file: OpenedFile, max_seconds: float | None) -> Account:
         return _of_ogg(file, pages, start, max_seconds)
     if container := container_of(head):
         check_container(file, container, start)
-        return Account(container, ("container",), why="which libsndfile does not read")
+        account = Account(container, ("container",), why="which libsndfile does not read")
+        end = end_of_audio(file, start)
+        if start or end < file.size:  # tags of other formats, which FFmpeg does not expect there
+            account.start, account.end = start, end
+        return account
     end = end_of_audio(file, start)
     most = None if max_seconds is None else int((max_seconds + 1.0) * 200_000)
     if (stream := scan_frames(file, start, end, most)) is not None:

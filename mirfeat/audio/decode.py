@@ -99,7 +99,7 @@ def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> De
                 _check_offer(decoder, account, max_seconds)
                 return decoder
             if way == "container":
-                return ContainerDecoder(file, kind, account.patch)
+                return ContainerDecoder(file, kind, account.start, account.end, account.patch)
             return _frame_decoder(file, account, kind)
         except RefusedError as refusal:
             answers.append(str(refusal))
