@@ -89,6 +89,7 @@ def _of_the_file(name: str, error: Exception) -> Exception:
 def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> Decoder:
     """The first decoder that reads the file, and all that is wanted of it."""
     answers: list[str] = []
+    last: RefusedError | None = None
     kind = ", ".join(filter(None, (account.container or "of unknown format", account.why)))
     for way in account.ways:
         try:
@@ -103,6 +104,7 @@ def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> De
             return _frame_decoder(file, account, kind)
         except RefusedError as refusal:
             answers.append(str(refusal))
+            last = refusal
             kind = f"{account.container}, {refusal}"
         except MissingPackageError:
             if account.container:
@@ -111,7 +113,8 @@ def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> De
     what = "not a readable audio file"
     if account.container:
         what = f"not readable as {account.container}"
-    raise DecodeError(f"{file.name}: {what} ({'; '.join(answers)}).")
+    # What the last one failed of may be the machine's fault, such as too many open files.
+    raise DecodeError(f"{file.name}: {what} ({'; '.join(answers)}).") from last
 
 
 def _check_offer(decoder: SoundFileDecoder, account: Account, max_seconds: float | None) -> None:

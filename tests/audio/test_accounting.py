@@ -462,6 +462,31 @@ def test_an_error_inside_a_decoder_belongs_to_its_file(monkeypatch: pytest.Monke
         decoded(by_libsndfile("WAV", "PCM_16"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of open files")
+def test_a_lack_of_descriptors_is_seen_behind_the_error(tmp_path: Path) -> None:
+    import errno
+    import resource
+
+    path = tmp_path / "clip.m4a"
+    path.write_bytes(by_ffmpeg("aac", "ipod"))
+    decode(path)  # so that all modules are loaded
+    kept, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(path, os.O_RDONLY)
+    os.close(free)
+    # Room for the file itself, none for FFmpeg's copy of its descriptor.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+    try:
+        with pytest.raises(DecodeError) as raised:
+            decode(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    cause: BaseException | None = raised.value
+    while cause is not None:
+        kept.append(getattr(cause, "errno", None))
+        cause = cause.__cause__
+    assert errno.EMFILE in kept
+
+
 def test_a_codec_that_nobody_knows_is_a_decode_error() -> None:
     unknown = by_ffmpeg("libopus", "webm").replace(b"A_OPUS", b"A_ZZZZ")
     with pytest.raises(DecodeError, match="clip: not readable as Matroska"):
