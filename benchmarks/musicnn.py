@@ -23,7 +23,8 @@ import soundfile
 import mirfeat
 from benchmarks.peer_tools import ROOT, WORKERS, build, interpreter
 from benchmarks.tables import print_machine, print_table
-from mirfeat.audio.clip import Converter, open_clip
+from mirfeat.audio.clip import open_clip
+from mirfeat.audio.convert import Converter
 from mirfeat.networks.musicnn_network import LAYERS
 from mirfeat.networks.registry import get_spec
 from tests.support.tensor_bundles import bundle, kernels
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     title = f"{len(files)} excerpts of 10 s: largest difference to the original (largest value)"
     print_table(title, ("checkpoint", *LAYERS), list(differences(theirs, files)))
     if options.reference:
-        text = json.dumps(reference(theirs), indent=1)
+        text = json.dumps(reference(theirs))
         options.reference.write_text(text + "\n")
 
 
