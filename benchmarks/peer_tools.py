@@ -49,6 +49,11 @@ TOOLS = (
     ),
     Tool("mirfeat mfcc", "run_mirfeat", ("mfcc",), most_clips=1000),
     Tool(
+        *("mirfeat musicnn", "run_mirfeat", ("musicnn", "mtt")),
+        most_clips=1000,
+        note="the same weights as musicnn MTT_musicnn",
+    ),
+    Tool(
         *("musicnn MTT_musicnn", "run_musicnn", (), "tensorflow"),
         note="the weights of its wheel; its call loads the model for every file",
     ),

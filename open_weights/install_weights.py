@@ -5,8 +5,8 @@ Usage::
     python open_weights/install_weights.py RUNS RESULTS.json
 
 RUNS has ``<extractor>/<extractor>.safetensors`` of ``mirfeat train``; RESULTS.json is what
-``python -m benchmarks.open_weights`` wrote. The checkpoints go to ``mirfeat/weights``, and a table
-of them to stdout, for docs/open_weights.md.
+``python -m benchmarks.teacher_agreement`` wrote. The checkpoints go to ``mirfeat/weights``, and a
+table of them to stdout, for docs/open_weights.md.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MOST_BYTES = 40_000_000
 
 def metrics_of(extractor: str, results: Mapping[str, Any]) -> dict[str, Any]:
     """What was measured of a checkpoint: score by name, rounded."""
-    scores = results["features"].get(f"{extractor}/open", {}).get("scores", {})
-    return {name: round(score["score"], 3) for name, score in scores.items()}
+    scores: dict[str, float] = results.get(f"{extractor}/open", {}).get("scores", {})
+    return dict(scores)
 
 
 def install(source: Path, results: Mapping[str, Any]) -> str:
@@ -38,6 +38,10 @@ def install(source: Path, results: Mapping[str, Any]) -> str:
     weights = checkpoint.read(source)
     extractor = weights.metadata["extractor"]
     metadata = {**weights.metadata, "metrics": metrics_of(extractor, results)}
+    teachers = metadata["training"]["config"].get("teachers", [])
+    if teachers and "sources" in metadata:
+        taught = [s for s in metadata["sources"] if s.partition("-")[0] in teachers]
+        metadata.setdefault("taught", taught)
     target = WEIGHTS / f"{extractor}.safetensors"
     tensors = halved(weights.tensors)
     checkpoint.write(target, replace(weights, tensors=tensors, metadata=metadata))

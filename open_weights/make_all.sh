@@ -1,5 +1,5 @@
 #!/bin/sh
-# All open weights, from nothing. Stop it whenever you like: the same line goes on.
+# The open weights that were taught, from nothing. Stop it whenever you like: the same line goes on.
 #
 #   sh open_weights/make_all.sh FOLDER SOUNDFONTS MN04.safetensors CLASSES.csv
 #
@@ -17,6 +17,6 @@ python open_weights/open_manifest.py "$folder/open.csv" "$folder/music/tracks.cs
     "$folder/synthetic/tracks.csv" "$folder/grooves/tracks.csv"
 python open_weights/teach.py "$folder/open.csv" "$folder/teachers" --mn04 "$3" --classes "$4"
 # kim2019-ms-sr-fc before those that begin with it.
-for name in choi2017 kim2019-ms-sr-fc kim2019-ms-cr-2 kim2019-ms-cr-4 kim2019-ms-cr-6 kim2019-mss-cr; do
+for name in choi2017 kim2019-ms-sr-fc kim2019-ms-cr-2 kim2019-ms-cr-4 kim2019-ms-cr-6; do
     mirfeat train "open_weights/open/$name.toml" --precision bf16-mixed
 done

@@ -2,11 +2,13 @@
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
 
 import mirfeat
+from mirfeat.cli.parser import get_parser
 from tests.conftest import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
@@ -81,15 +83,27 @@ def test_the_readmes_links_lead_somewhere() -> None:
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_the_readmes_python_works_with_the_weights_at_hand(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, music: Path
+def test_the_readme_prints_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first block, with random weights for the ones that would be downloaded."""
-    block = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text("utf-8"), re.S)
-    assert block is not None
-    code = block[1].replace('"msd"', '"random"').replace('"song.mp3"', "song")
-    code = code.replace('["a.flac", "b.ogg", "c.wav"]', "[song]")
-    names = {"song": music / "metal_fear.mp3"}
-    exec(code, names)
-    assert names["vector"].shape == (320,)  # type: ignore[attr-defined]
-    assert len(names["table"]) == 1  # type: ignore[arg-type]
+    """Its Python blocks one after the other; a block of text is what the one before it prints."""
+    monkeypatch.chdir(tmp_path)
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(python|text)\n(.*?)```", text, re.S)
+    names: dict[str, object] = {}
+    printed, checked = "", 0
+    for kind, block in blocks:
+        if kind == "python":
+            exec(block, names)
+            printed = capsys.readouterr().out
+        else:
+            assert printed == block
+            checked += 1
+    assert checked == 2
+
+
+def test_the_readme_is_short_and_its_commands_are_ones() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    for line in re.findall(r"^mirfeat (.+?)(?:  +#.*)?$", text, re.M):
+        assert get_parser().parse_args(shlex.split(line)).command == line.split()[0]

@@ -32,6 +32,9 @@ _UNNAMED_SECONDS, _UNNAMED_BYTES = 0.05, 4096
 # Headers that count bytes in 32 bits are that much short, less what is in front.
 _WRAPPED = (1 << 32) - (1 << 20)
 
+# Share of a file behind its frames of which libmpg123 says something.
+_NOTED = 0.005
+
 
 @dataclass
 class Account:
@@ -52,6 +55,8 @@ class Account:
     """Seconds by which libsndfile's own count may be shorter."""
     start: int = 0
     """Where the audio begins, behind tags."""
+    end: int | None = None
+    """Where it ends, if libsndfile shall not see what follows."""
     sized: bool = True
     patch: Patch | None = None
     """What a decoder shall see instead of a header that is wrong."""
@@ -82,7 +87,11 @@ def take_stock(file: OpenedFile, max_seconds: float | None) -> Account:
         return _of_ogg(file, pages, start, max_seconds)
     if container := container_of(head):
         check_container(file, container, start)
-        return Account(container, ("container",), why="which libsndfile does not read")
+        account = Account(container, ("container",), why="which libsndfile does not read")
+        end = end_of_audio(file, start)
+        if start or end < file.size:  # tags of other formats, which FFmpeg does not expect there
+            account.start, account.end = start, end
+        return account
     end = end_of_audio(file, start)
     most = None if max_seconds is None else int((max_seconds + 1.0) * 200_000)
     if (stream := scan_frames(file, start, end, most)) is not None:
@@ -212,7 +221,7 @@ def _of_frames(file: OpenedFile, stream: FrameStream, max_seconds: float | None)
     if stream.complete:
         _check_frames(file, stream, count, max_seconds)
         account.samples, account.found = count * kind.samples, count * kind.samples / kind.rate
-        _compare(account, header, count)
+        _compare(account, header, count, file.size)
     if stream.lost and stream.complete:
         lost = stream.lost / kind.rate
         account.notes.append(f"damaged: about {lost:.2f} s are missing")
@@ -239,7 +248,7 @@ def _check_frames(
         )
 
 
-def _compare(account: Account, header: LengthFrame | None, count: int) -> None:
+def _compare(account: Account, header: LengthFrame | None, count: int, size: int) -> None:
     """What the header in the first frame says, beside the frames that are there."""
     assert account.frames is not None
     assert account.samples is not None
@@ -248,6 +257,9 @@ def _compare(account: Account, header: LengthFrame | None, count: int) -> None:
     samples = account.frames.kind.samples
     trims = header.delay + DECODER_DELAY if header.delay or header.padding else 0
     account.skip_samples = trims
+    first, stop = account.frames.first, account.frames.runs[-1][1]
+    if account.container == account.frames.kind.word and size - stop > _NOTED * (stop - first):
+        account.end = stop  # libmpg123 would write on the terminal that the sizes differ
     if header.frames is None:
         account.why = "whose length header is empty"
         account.samples -= trims

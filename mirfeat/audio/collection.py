@@ -9,12 +9,22 @@ import itertools
 import logging
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.remote import Location, Remote, asked, files_in, is_url, located, shown
+from mirfeat.audio.lists import read_list
+from mirfeat.audio.remote import (
+    RESOURCE_FORK,
+    TRASH,
+    Location,
+    Remote,
+    asked,
+    files_in,
+    is_url,
+    located,
+    shown,
+)
 from mirfeat.errors import OptionError, did_you_mean
 
 logger = logging.getLogger("mirfeat")
@@ -26,8 +36,11 @@ _MOST_NAMES = 10_000
 AUDIO_SUFFIXES = frozenset([
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au",
     ".snd", ".caf", ".w64", ".rf64", ".wv", ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".mka",
+    ".tta", ".ape", ".ac3", ".eac3", ".dts", ".mpc", ".spx",
 ])
 # fmt: on
+# How the files begin that macOS puts beside others on foreign disks.
+_RESOURCE_MAGIC = b"\x00\x05\x16\x07"
 
 
 def find_audio(inputs: Iterable[PathLike], *, recursive: bool = True) -> list[Location]:
@@ -40,9 +53,10 @@ def survey(
 ) -> tuple[list[Location], Location]:
     """Audio files among ``inputs``, and the nearest folder that has all inputs below it.
 
-    Files are taken as they are, folders searched by ending (sorted, without hidden files),
-    ``@list.txt`` read line by line; ``@-`` is a list on standard input. Files and folders may be
-    URLs.
+    Files are taken as they are, folders searched by ending (sorted), ``@list.txt`` read line by
+    line; ``@-`` is a list on standard input. Lists in m3u may have comments, and what they name is
+    relative to them. Files and folders may be URLs. A file that comes twice, under one name or by a
+    link, is taken once; that and whatever else is left out is said in the log.
 
     Raises:
         OptionError: nothing was found in a folder or list, or inputs are on disk and elsewhere.
@@ -50,30 +64,58 @@ def survey(
     """
     found: list[Location] = []
     folders: list[PathLike] = []
+    links = set[str]()
     for item in inputs:
-        more, holding = _taken(os.fspath(item), recursive)
+        more, holding = _taken(os.fspath(item), recursive, links)
         if not more:
             raise OptionError(
                 f"{shown(item)}: no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})."
             )
         found += more
         folders += holding
-    return found, common_folder(folders)
+    return _once(found, links), common_folder(folders)
 
 
-def _taken(given: str, recursive: bool) -> tuple[list[Location], Iterable[PathLike]]:
-    """The files that one input means, and the folders that hold them."""
-    if given.startswith("@"):
-        listed = _listed(given[1:])
+def _once(found: list[Location], links: set[str]) -> list[Location]:
+    """Every file once, by its own name rather than by one of ``links`` to it."""
+    names = [
+        os.fspath(file) if isinstance(file, Remote) else os.path.abspath(file) for file in found
+    ]
+    real, taken, kept = set(names) - links, dict[str, str](), []
+    for file, name in zip(found, names, strict=True):
+        target = os.path.realpath(name) if name in links else name
+        # Ids escape what is no text, and another name may hold that very escape.
+        key = os.fsencode(target).decode("utf-8", "backslashreplace")
+        # A link whose own file is taken too waits for it, wherever that stands.
+        known = taken.get(key, target if target != name and target in real else None)
+        if known is not None:
+            why = "the same file as" if known == target else "it would have the id of"
+            logger.warning("left out: %s (%s %s)", file, why, known)
+            continue
+        taken[key] = target
+        kept.append(file)
+    return kept
+
+
+def _taken(
+    given: str, recursive: bool, links: set[str]
+) -> tuple[list[Location], Iterable[PathLike]]:
+    """The files that one input means, and the folders that hold them; ``links`` are noted."""
+    # A shell writes @x.wav where it expands *.wav.
+    if given.startswith("@") and not os.path.isfile(given):
+        listed = read_list(given[1:])
+        links |= {os.path.abspath(name) for name in listed if os.path.islink(name)}
         return [located(line) for line in listed], set(map(_folder_of, listed))
     if is_url(given):
         remote = files_in(given, AUDIO_SUFFIXES, recursive=recursive)
         return ([Remote(given)], [_folder_of(given)]) if remote is None else ([*remote], [given])
     if os.path.isdir(given):
-        return [*_in_folder(given, recursive)], [given]
+        return [*_in_folder(given, recursive, links)], [given]
     # A file that is not there is listed as failed, so that one of many does not end a run.
     if not (os.path.lexists(given) or os.path.splitext(given)[1].lower() in AUDIO_SUFFIXES):
         raise OptionError(_nothing_there(given))
+    if os.path.islink(given):
+        links.add(os.path.abspath(given))
     return [Path(given)], [_folder_of(given)]
 
 
@@ -88,24 +130,8 @@ def _nothing_there(given: str) -> str:
     return f"{given}: there is no such {kind}.{did_you_mean(name, beside[:_MOST_NAMES])}"
 
 
-def _listed(name: str) -> list[str]:
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise OptionError(f"@{name}: not a readable list of files: {error}") from error
-    # Names need not be text: as the file system gives them.
-    text = data.decode("utf-8-sig", "surrogateescape")
-    if "\0" in text:
-        raise OptionError(f"@{name}: not a list of files: it has one path a line, in UTF-8.")
-    lines = text.replace("\r\n", "\n").split("\n")
-    paths = [line for line in lines if line.strip()]
-    if not paths:
-        raise OptionError(f"@{name}: the list is empty.")
-    return paths
-
-
-def _in_folder(folder: str, recursive: bool) -> Iterator[Path]:
-    """Audio files in a folder, in the order of their paths."""
+def _in_folder(folder: str, recursive: bool, links: set[str]) -> Iterator[Path]:
+    """Audio files in a folder, in the order of their paths; ``links`` among them are noted."""
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
@@ -113,14 +139,19 @@ def _in_folder(folder: str, recursive: bool) -> Iterator[Path]:
         logger.warning("left out: %s (%s)", error.filename, error.strerror)
         return
     for entry in entries:
-        if entry.name.startswith("."):
-            continue
         if _is_folder(entry):
-            if recursive and entry.is_symlink():
+            if entry.name.lower().startswith(TRASH):
+                logger.warning("left out: %s (give it by name if there is music in it)", entry.path)
+            elif recursive and entry.is_symlink():
                 logger.warning("left out: %s (a link to a folder; give it by name)", entry.path)
             elif recursive:
-                yield from _in_folder(entry.path, recursive)
+                yield from _in_folder(entry.path, recursive, links)
         elif os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES and _is_file(entry):
+            if entry.name.startswith(RESOURCE_FORK) and _is_resource_fork(entry.path):
+                logger.warning("left out: %s (what macOS keeps beside a file)", entry.path)
+                continue
+            if entry.is_symlink():
+                links.add(os.path.abspath(entry.path))
             yield Path(entry.path)
 
 
@@ -129,6 +160,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads in circles
         return False
+
+
+def _is_resource_fork(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == _RESOURCE_MAGIC
+    except OSError:
+        return False  # decoding it will say why
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

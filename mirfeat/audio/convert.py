@@ -74,8 +74,12 @@ class Converter:
             total += channel
         total /= np.float32(len(block))
         if not self._seen and total.size:
-            self._mix_peak = max(self._mix_peak, float(total.max()), -float(total.min()))
-            self._seen = self._mix_peak * self._of >= _AUDIBLE
+            # Nearly always a few samples tell that it is audible.
+            for part in (total[::64], total):
+                self._mix_peak = max(self._mix_peak, float(part.max()), -float(part.min()))
+                self._seen = self._mix_peak * self._of >= _AUDIBLE
+                if self._seen:
+                    break
         return total[None]
 
     def _resample(self, block: np.ndarray, *, last: bool) -> np.ndarray:

@@ -89,20 +89,22 @@ def _of_the_file(name: str, error: Exception) -> Exception:
 def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> Decoder:
     """The first decoder that reads the file, and all that is wanted of it."""
     answers: list[str] = []
+    last: RefusedError | None = None
     kind = ", ".join(filter(None, (account.container or "of unknown format", account.why)))
     for way in account.ways:
         try:
             if way == "libsndfile":
                 decoder = SoundFileDecoder(
-                    file, account.start, sized=account.sized, patch=account.patch
+                    file, account.start, end=account.end, sized=account.sized, patch=account.patch
                 )
                 _check_offer(decoder, account, max_seconds)
                 return decoder
             if way == "container":
-                return ContainerDecoder(file, kind, account.patch)
+                return ContainerDecoder(file, kind, account.start, account.end, account.patch)
             return _frame_decoder(file, account, kind)
         except RefusedError as refusal:
             answers.append(str(refusal))
+            last = refusal
             kind = f"{account.container}, {refusal}"
         except MissingPackageError:
             if account.container:
@@ -111,7 +113,8 @@ def _choose(file: OpenedFile, account: Account, max_seconds: float | None) -> De
     what = "not a readable audio file"
     if account.container:
         what = f"not readable as {account.container}"
-    raise DecodeError(f"{file.name}: {what} ({'; '.join(answers)}).")
+    # What the last one failed of may be the machine's fault, such as too many open files.
+    raise DecodeError(f"{file.name}: {what} ({'; '.join(answers)}).") from last
 
 
 def _check_offer(decoder: SoundFileDecoder, account: Account, max_seconds: float | None) -> None:
@@ -190,9 +193,14 @@ class FileReader:
             hours = LONGEST_SECONDS / 3600
             self.notes.append(f"longer than {hours:g} h: used the first {hours:g} h")
 
+    @property
+    def announced(self) -> float | None:
+        """Seconds that the file says it has, by its container or its header."""
+        return getattr(self.decoder, "announced", None) or self.account.announced
+
     def _total(self) -> float | None:
         """Seconds that there should be, where anybody knows."""
-        announced = getattr(self.decoder, "announced", None) or self.account.announced
+        announced = self.announced
         if announced is None and self.decoder.samples is not None:
             announced = self.decoder.samples / self.sample_rate
         if announced is None and self._known is not None:

@@ -105,8 +105,17 @@ class _AvDecoder:
 class ContainerDecoder(_AvDecoder):
     """The first audio stream of a container."""
 
-    def __init__(self, file: OpenedFile, kind: str, patch: Patch | None) -> None:
-        """Open the file; ``kind`` is its container, for messages; ``patch`` corrects its header.
+    def __init__(
+        self,
+        file: OpenedFile,
+        kind: str,
+        start: int = 0,
+        end: int | None = None,
+        patch: Patch | None = None,
+    ) -> None:
+        """Open the file; ``kind`` is its container, for messages.
+
+        It lies from ``start`` to ``end``; ``patch`` corrects its header.
 
         Raises:
             RefusedError: FFmpeg does not read this.
@@ -115,9 +124,9 @@ class ContainerDecoder(_AvDecoder):
         """
         av = import_av(file.name, kind)
         # Not its name: FFmpeg would let the ending decide, and take "01: Intro.m4a" for an address.
-        source: Any = FileView(file, 0, patch)
+        source: Any = FileView(file, start, patch, end)
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "fd"}
-        if file.path is not None and patch is None:
+        if file.path is not None and not start and end is None and patch is None:
             file.stream.seek(0)
             source, options["fd"] = "fd:", str(file.stream.fileno())
         try:

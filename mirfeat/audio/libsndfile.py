@@ -48,9 +48,15 @@ class SoundFileDecoder:
     """A file through libsndfile."""
 
     def __init__(
-        self, file: OpenedFile, start: int = 0, *, sized: bool = True, patch: Patch | None = None
+        self,
+        file: OpenedFile,
+        start: int = 0,
+        *,
+        end: int | None = None,
+        sized: bool = True,
+        patch: Patch | None = None,
     ) -> None:
-        """Open what begins at ``start``; with ``sized`` its bytes were accounted for already.
+        """Open what lies from ``start`` to ``end``; with ``sized`` it is accounted for already.
 
         libsndfile sees the bytes of ``patch`` in the place of those that are there.
 
@@ -60,8 +66,8 @@ class SoundFileDecoder:
         # A descriptor and not a name, for two reasons: the name's ending would decide on raw
         # formats, and a descriptor that libsndfile closes when it refuses a file may by then be
         # another thread's.
-        source: Any = FileView(file, start, patch)
-        if file.path is not None and not patch:
+        source: Any = FileView(file, start, patch, end)
+        if file.path is not None and not patch and end is None:
             file.stream.seek(start)
             source = file.stream.fileno()
         try:

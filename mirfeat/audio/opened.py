@@ -56,9 +56,15 @@ class OpenedFile:
 class FileView:
     """A file object for decoders: from some place on, never closed by them."""
 
-    def __init__(self, file: OpenedFile, start: int = 0, patch: Patch | None = None) -> None:
-        """See ``file`` from ``start``, with the bytes of ``patch`` instead of its own."""
-        self._stream, self._start, self._size = file.stream, start, file.size
+    def __init__(
+        self,
+        file: OpenedFile,
+        start: int = 0,
+        patch: Patch | None = None,
+        end: int | None = None,
+    ) -> None:
+        """See ``file`` from ``start`` to ``end``, with the bytes of ``patch`` for its own."""
+        self._stream, self._start, self._size = file.stream, start, end or file.size
         self._patch = patch or Patch(0, b"")
         self._stream.seek(start)
 
@@ -74,7 +80,8 @@ class FileView:
     def read(self, count: int = -1) -> bytes:
         """The next bytes."""
         place = int(self._stream.tell())
-        data = bytes(self._stream.read(count))
+        room = max(0, self._size - place)
+        data = bytes(self._stream.read(room if count < 0 else min(count, room)))
         at, content = self._patch
         first, last = max(at, place), min(at + len(content), place + len(data))
         if first >= last:

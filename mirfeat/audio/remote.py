@@ -39,6 +39,8 @@ TRIES, _PAUSE_SECONDS = 3, 0.5
 # Questions about single files wait for the network, not for this machine.
 _ASKING_THREADS = 16
 _TEMPORARY = "mirfeat-remote-"
+# Folders without music, and the files that macOS puts beside others on foreign disks.
+TRASH, RESOURCE_FORK = (".trash", ".git", ".cache"), "._"
 _LEFTOVER_SECONDS = 24 * 3600
 _OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM)
 # What tells that an object has changed, best first; the names are those of fsspec's file systems.
@@ -210,7 +212,8 @@ def _again(url: str, error: Exception, remaining: int) -> None:
 def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Remote] | None:
     """Files below a remote folder with one of these endings, sorted; None if it is no folder.
 
-    Hidden files are left out, as in local folders. Sizes and stamps come with the listing.
+    What macOS keeps beside files, and trash, is left out with a word. Sizes and stamps come with
+    the listing.
 
     Raises:
         DecodeError: it cannot be listed.
@@ -231,7 +234,11 @@ def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Rem
     found = []
     for name, info in facts.items():
         parts = name[len(base) :].lstrip("/").split("/")
-        if info["type"] != "file" or any(part.startswith(".") for part in parts):
+        if info["type"] != "file":
+            continue
+        trash = any(part.lower().startswith(TRASH) for part in parts[:-1])
+        if trash or parts[-1].startswith(RESOURCE_FORK):
+            logger.warning("left out: %s (trash, or what macOS keeps beside a file)", name)
             continue
         if os.path.splitext(parts[-1])[1].lower() in suffixes:
             found.append((parts, info))

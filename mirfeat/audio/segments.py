@@ -20,7 +20,8 @@ class SegmentSpec:
     """How a clip is cut: lengths in samples at the extractor's rate, and batch sizes per device.
 
     ``short`` says what happens to a clip of less than one segment: ``tile`` repeats it to a whole
-    segment, ``keep`` takes it as it is (zero-padded to ``pad_samples``).
+    segment, ``keep`` takes it as it is (zero-padded to ``pad_samples``). ``lead_samples`` zeros
+    stand before the clip, for networks that know the frames of a centred transform of whole clips.
     """
 
     samples: int
@@ -30,6 +31,12 @@ class SegmentSpec:
     batch_cpu: int
     batch_gpu: int
     pad_samples: int = 0
+    lead_samples: int = 0
+
+    @property
+    def whole_samples(self) -> int:
+        """The shortest clip that fills a segment."""
+        return self.samples - self.lead_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class Segmenter:
     ) -> None:
         """Cut as ``spec`` says; with ``refuse_short`` a clip below one segment is an error."""
         self._spec, self._rate, self._name = spec, sample_rate, name
-        self._refuse_short = refuse_short
+        self._refuse_short, self._lead = refuse_short, spec.lead_samples
         # Blocks stay apart until a segment needs them: joining copies.
         self._kept: list[np.ndarray] = []
         self._kept_start = self._next_start = self._total = self._covered = 0
@@ -66,6 +73,9 @@ class Segmenter:
 
     def push(self, block: np.ndarray) -> Iterator[Segment]:
         """Take the next block [C, n] and yield the segments that it completes."""
+        if self._lead and not self._kept:
+            self._kept.append(np.zeros((len(block), self._lead), np.float32))
+            self._total = self._lead
         self._total += block.shape[1]
         self._kept.append(block)
         while self._total - self._next_start >= self._spec.samples:
@@ -98,29 +108,32 @@ class Segmenter:
     def _cut(self, start: int, weight: float) -> Segment:
         first = start - self._kept_start
         audio = self._joined()[:, first : first + self._spec.samples]
-        return Segment(np.ascontiguousarray(audio), start, start + self._spec.samples, weight)
+        # Of what comes before the clip no time is told.
+        begins, ends = max(0, start - self._lead), start - self._lead + self._spec.samples
+        return Segment(np.ascontiguousarray(audio), begins, ends, weight)
 
     def _drop_before(self, start: int) -> None:
         self._kept = [self._joined()[:, start - self._kept_start :]]
         self._kept_start = start
 
     def _short_clip(self) -> Segment:
-        seconds = self._total / self._rate
-        minimum = self._spec.samples if self._refuse_short else self._spec.min_samples
-        if not self._total or self._total < minimum:
-            long_enough = self._total >= self._spec.min_samples
+        heard = max(0, self._total - self._lead)
+        seconds = heard / self._rate
+        minimum = self._spec.whole_samples if self._refuse_short else self._spec.min_samples
+        if not heard or heard < minimum:
+            long_enough = heard >= self._spec.min_samples
             hint = " short='tile' would repeat it." if long_enough else ""
             raise AudioTooShortError(
                 f"{self._name}: {seconds:.4g} s, this extractor takes {minimum / self._rate:.4g} s "
                 f"or more.{hint}"
             )
-        kept = self._joined()
+        audio = self._joined()
         if self._spec.short == "keep":
-            audio = kept
             if (missing := self._spec.pad_samples - self._total) > 0:
                 audio = np.pad(audio, ((0, 0), (0, missing)))
         else:
             self.note = f"tiled from {seconds:.3g} s"
-            audio = np.tile(kept, -(-self._spec.samples // self._total))
-            audio = audio[:, : self._spec.samples]
-        return Segment(np.ascontiguousarray(audio), 0, self._total, 1.0)
+            times = -(-self._spec.whole_samples // heard)
+            tiled = np.tile(audio[:, self._lead :], times)[:, : self._spec.whole_samples]
+            audio = np.concatenate([audio[:, : self._lead], tiled], axis=1)
+        return Segment(np.ascontiguousarray(audio), 0, heard, 1.0)

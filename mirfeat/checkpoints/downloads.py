@@ -6,6 +6,7 @@ two processes may fetch the same file, and a failure leaves nothing behind.
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import logging
 import os
@@ -15,13 +16,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import platformdirs
 
+from mirfeat.checkpoints import wheels
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
 from mirfeat.files import UNFINISHED, hash_of, replacing
 from mirfeat.networks.spec import Checkpoint
@@ -70,9 +73,22 @@ def offline() -> bool:
 
 
 def packaged(extractor: str) -> Path | None:
-    """The open checkpoint that ships inside mirfeat, if this extractor has one."""
-    path = Path(str(resources.files("mirfeat"))) / "weights" / f"{extractor}.safetensors"
-    return path if path.is_file() else None
+    """The open checkpoint that ships inside mirfeat, if this extractor has one.
+
+    Inside a zip application it is unpacked to a temporary file, once and until the program ends.
+    """
+    item = resources.files("mirfeat").joinpath("weights", f"{extractor}.safetensors")
+    if isinstance(item, Path):
+        return item if item.is_file() else None
+    return _unpacked(extractor) if item.is_file() else None
+
+
+@cache
+def _unpacked(extractor: str) -> Path:
+    unpacking = ExitStack()
+    atexit.register(unpacking.close)
+    item = resources.files("mirfeat").joinpath("weights", f"{extractor}.safetensors")
+    return unpacking.enter_context(resources.as_file(item))
 
 
 def fetch(checkpoint: Checkpoint) -> Path:
@@ -151,8 +167,11 @@ def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
 
 def by_hand(remote: PublishedFile) -> str:
     """What to do without a network."""
+    what = remote.location
+    if what.startswith(wheels.SCHEME):
+        what = f"{remote.filename} with 'pip download --no-deps {wheels.requirement(what)}'"
     return (
-        f"Fetch {remote.location} elsewhere and put it into {cache_folder()} as "
+        f"Fetch {what} elsewhere and put it into {cache_folder()} as "
         f"{remote.filename}, or run 'mirfeat download' there and copy that folder."
     )
 
@@ -166,7 +185,10 @@ def _store(remote: PublishedFile, target: Path) -> None:
     _sweep()
     logger.info("downloading %s (%.1f MB)", remote.location, remote.size_bytes / 1e6)
     with replacing(target) as temporary:
-        _download(remote, temporary)
+        if remote.location.startswith(wheels.SCHEME):
+            _by_pip(remote, temporary)
+        else:
+            _download(remote, temporary)
         _check(
             temporary,
             remote,
@@ -182,6 +204,15 @@ def _sweep() -> None:
         with suppress(OSError):
             if path.lstat().st_mtime < oldest:
                 path.unlink()
+
+
+def _by_pip(remote: PublishedFile, temporary: Path) -> None:
+    try:
+        wheels.download(remote.location, temporary)
+    except CheckpointUnavailableError as error:
+        raise CheckpointUnavailableError(
+            f"checkpoint {remote.name!r}: {error}. {by_hand(remote)}"
+        ) from error
 
 
 def _check(path: Path, remote: PublishedFile, where: str, advice: str) -> None:

@@ -109,6 +109,8 @@ def _save(
     checkpoint.write(folder / huggingface.WEIGHTS_FILE, weights)
     config = json.dumps(_config(unit), indent=2, ensure_ascii=False)
     _write(folder / huggingface.CONFIG_FILE, config + "\n")
+    if text := weights.metadata.get("licence_text"):
+        _write(folder / "LICENCE.txt", text)
     # As the Hub's mixin does: somebody may have written into it.
     if not (readme := folder / huggingface.CARD_FILE).exists():
         _write(readme, _card(unit, origin, metrics or {}, repo))
@@ -131,7 +133,7 @@ def _origin(unit: Unit, weights: Weights) -> _Origin:
     # By hash: copies, and calibrations of published weights, have their licence too.
     identities = {weights.sha256, weights.metadata.get("parent_sha256")}
     for published in unit.spec.checkpoints:
-        if published.sha256 in identities:
+        if published.identity in identities:
             return _Origin(published.licence, published.training_data)
     metadata = weights.metadata
     if weights.name.partition(":")[0] == "random":

@@ -39,7 +39,7 @@ def load_weights(spec: ExtractorSpec, checkpoint: str | os.PathLike[str] | None)
             raise OptionError(f"{spec.name} has no weights and takes no checkpoint={checkpoint!r}.")
         return None
     if checkpoint is None:
-        checkpoint = "open"
+        checkpoint = spec.default_checkpoint
     if not isinstance(checkpoint, str | os.PathLike):
         raise OptionError(f"checkpoint={checkpoint!r}: it is a name or the path of a file.")
     if isinstance(checkpoint, str) and checkpoint.startswith(huggingface.SCHEME):
@@ -98,7 +98,7 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
     converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
-    if (weights := _converted(spec, converted, published.sha256)) is not None:
+    if (weights := _converted(spec, converted, published.identity)) is not None:
         return weights
     source = hub.fetch(published)
     logger.warning(
@@ -108,7 +108,8 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
         published.licence,
         published.training_data,
     )
-    return _kept(replace(_read(spec, source), sha256=published.sha256), converted)
+    weights = published.read(source) if published.read else _read(spec, source)
+    return _kept(replace(weights, sha256=published.identity), converted)
 
 
 def _from_4tu(spec: ExtractorSpec, experiment: str) -> Weights:
@@ -124,6 +125,10 @@ def _kept(weights: Weights, converted: Path) -> Weights:
         record = {"sha256": sha256_of(converted), "source_sha256": weights.sha256}
         with replacing(_record_of(converted)) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        if text := weights.metadata.get("licence_text"):
+            # Licences of the ISC kind ask to stay with every copy.
+            with replacing(converted.with_suffix(".LICENCE.txt")) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         # A full disk, or a cache folder that an administrator filled and others only read.
         logger.warning("%s: not kept, next time it is converted again: %s", converted, error)
@@ -176,6 +181,11 @@ def _filenames(spec: ExtractorSpec) -> list[str]:
 
 
 def _file(spec: ExtractorSpec, path: Path) -> Weights:
+    file, _, name = str(path).rpartition("#")
+    for published in spec.checkpoints:
+        # One of several in a published file that the user has.
+        if published.read and published.name == name and Path(file).is_file():
+            return published.read(Path(file))
     if path.is_dir():
         found = [path / name for name in _filenames(spec) if (path / name).is_file()]
         path = found[0] if found else path / f"{spec.name}.safetensors"
@@ -195,7 +205,8 @@ def _read(spec: ExtractorSpec, path: Path) -> Weights:
         raise CheckpointUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
     for form in spec.formats:
         if start.startswith(form.signature):
-            return replace(form.read(path), sha256=sha256_of(path))
+            weights = form.read(path)
+            return weights if weights.sha256 else replace(weights, sha256=sha256_of(path))
     # Eight bytes of length, then JSON.
     if start[8:9] != b"{":
         known = ", ".join(["mirfeat's safetensors files", *(form.name for form in spec.formats)])

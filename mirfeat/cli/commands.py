@@ -28,10 +28,12 @@ from mirfeat.cli.output import (
     LineFormatter,
     print_json,
     results_alone,
+    say_next,
     shown,
     tell,
 )
 from mirfeat.cli.parser import get_parser
+from mirfeat.cli.streams import replace_closed_streams
 from mirfeat.errors import (
     AudioError,
     CheckpointError,
@@ -43,6 +45,7 @@ from mirfeat.errors import (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names of files can hold what the terminal's encoding cannot.
@@ -145,6 +148,15 @@ def _extract(arguments: argparse.Namespace) -> int:
     return extract(arguments)
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.check import check
+
+    text, code = check(arguments)
+    if text:
+        print(text)
+    return code
+
+
 def _tags(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.tags import tags
 
@@ -171,6 +183,11 @@ def _map(arguments: argparse.Namespace) -> int:
     opened = wanted and page.open()
     if not (opened or arguments.quiet):
         tell("Open it in a browser: point, click, hear.")
+    if arguments.command == "demo" and not arguments.quiet:
+        say_next(
+            ("mirfeat", "extract", "MUSIC", "-m", "choi2017", "-o", "feats"),
+            ("mirfeat", "map", "feats", "--open"),
+        )
     return 0
 
 
@@ -214,6 +231,13 @@ def _report(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.report import report
 
     print(shown(report(arguments)))
+    return 0
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.reproduce import reproduce
+
+    print(reproduce(arguments))
     return 0
 
 
@@ -274,6 +298,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "info": _info,
     "extract": _extract,
+    "check": _check,
     "tags": _tags,
     **dict.fromkeys(("demo", "map"), _map),
     "similar": _similar,
@@ -282,5 +307,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),
     "evaluate": _evaluate,
     "report": _report,
+    "reproduce": _reproduce,
     "datasets": _datasets,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mirfeat.cli.labels import clips_of_features, labels_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
+from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.inputs import read_features
 from mirfeat.evaluation.material import Options, Progress, Tick
 from mirfeat.evaluation.pages.drawing import need_matplotlib
@@ -31,10 +32,10 @@ from mirfeat.files import replacing
 
 def run(arguments: argparse.Namespace) -> Evaluation:
     """Run the protocol that the command line asks for, and write what it wants written."""
-    check_protocol(arguments.protocol, _OTHERS)
+    check_protocol(arguments.protocol, OTHERS)
     if arguments.figures:
         need_matplotlib()
-    other = _OTHERS.get(arguments.protocol)
+    other = OTHERS.get(arguments.protocol)
     evaluation = other(arguments) if other else _on_labels(arguments)
     if arguments.output:
         write_json(evaluation, arguments.output)
@@ -137,6 +138,7 @@ def _comparison(arguments: argparse.Namespace) -> Evaluation:
         comparison.size_model(runs, **intervals).table(),
         comparison.variance_components(runs),
         comparison.correlation(runs)[1],
+        *experiment_tables(runs),
     ]
     return Evaluation(tables=tuple(tables))
 
@@ -163,7 +165,30 @@ def _compactness(arguments: argparse.Namespace) -> Evaluation:
         network = kim2019.network(0 if single else kim2019.BRANCH_POINTS[name], factors)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         networks[name] = (parameters, 2 * sum(get_spec(name).blocks.values()))
-    return Evaluation(tables=(comparison.compactness(networks),))
+    rows = tuple(
+        (EXTRACTORS[name], count, _parameters(name, sources, every))
+        for name in EXTRACTORS
+        for count, sources in enumerate(_growing(every), start=1)
+        if count > 1 or name == "kim2019-ss-r"
+        if count == 1 or name != "kim2019-ss-r"
+    )
+    title = "Parameters by number of sources (Kim et al. 2019, Fig. 15)"
+    growth = Table(title, ("strategy", "sources", "parameters"), rows)
+    return Evaluation(tables=(comparison.compactness(networks), growth))
+
+
+def _growing(every: Mapping[str, int]) -> list[list[str]]:
+    """One source, two, … of all, in the paper's order but for self, which is the last."""
+    names = [*(name for name in every if name != "self"), "self"]
+    return [names[:count] for count in range(1, len(names) + 1)]
+
+
+def _parameters(name: str, sources: Sequence[str], every: Mapping[str, int]) -> int:
+    from mirfeat.networks import kim2019
+
+    point = 0 if name == "kim2019-ss-r" else kim2019.BRANCH_POINTS[name]
+    network = kim2019.network(point, {source: every[source] for source in sources})
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _map(arguments: argparse.Namespace) -> Evaluation:
@@ -199,7 +224,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise OptionError(f"examples {text!r}: whole numbers, such as 1,2,5,10.") from error
 
 
-_OTHERS: dict[str, Callable[[argparse.Namespace], Evaluation]] = {
+OTHERS: dict[str, Callable[[argparse.Namespace], Evaluation]] = {
     "recommendation": _recommendation,
     "comparison": _comparison,
     "nearest-labels": _nearest_labels,

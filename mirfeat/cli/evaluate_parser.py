@@ -115,6 +115,18 @@ def add_report(command: Any) -> None:
     _add_features_and_labels(command)
 
 
+def add_reproduce(command: Any) -> None:
+    """Options of ``reproduce``."""
+    command.add_argument("paper", metavar="PAPER", help="choi2017, hamel2013, kim2018 or kim2019")
+    command.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="a folder for each data set in it"
+    )
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    command.add_argument("--folds", metavar="N", help="other than the paper's")
+    command.add_argument("--strategies", default="paper", help="paper, all, or e.g. 12345,5")
+    command.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2")
+
+
 def _add_features_and_labels(command: Any) -> None:
     group = command.add_argument_group("features and labels")
     group.add_argument(

@@ -10,7 +10,7 @@ from typing import Any
 
 from mirfeat.audio.collection import survey
 from mirfeat.audio.remote import Location
-from mirfeat.cli.output import SOME_FAILED, print_json, shown, tell
+from mirfeat.cli.output import SOME_FAILED, print_json, say_next, shown, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.options import COMMON
@@ -169,6 +169,11 @@ def _summarise(report: Any, folder: Path, quiet: bool, pruned: bool) -> None:
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     tell(", ".join(parts))
     print(shown(folder))
+    say_next(
+        ("mirfeat", "map", folder, "--open"),
+        ("mirfeat", "similar", "SONG", folder),
+        ("mirfeat", "evaluate", "svm-grid", "--features", folder, "--labels", "CSV"),
+    )
 
 
 def _tell_of_gone(ids: Sequence[str], pruned: bool) -> None:

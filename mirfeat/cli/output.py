@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -77,3 +78,11 @@ def results_alone() -> Iterator[None]:
         sys.stdout = before
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def say_next(*commands: Sequence[Any]) -> None:
+    """What one may do next, on a terminal: scripts and logs are for machines."""
+    if sys.stderr.isatty():
+        for command in commands:
+            words = " ".join(str(w) if str(w).isupper() else shlex.quote(str(w)) for w in command)
+            tell(f"next: {words}")

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.cli.argument_types import checked, positive
-from mirfeat.cli.evaluate_parser import EVALUATE_EXAMPLES, REPORT_EXAMPLES, add_evaluate, add_report
+from mirfeat.cli.check_parser import CHECK_EXAMPLES, add_check
+from mirfeat.cli.evaluate_parser import (
+    EVALUATE_EXAMPLES,
+    REPORT_EXAMPLES,
+    add_evaluate,
+    add_report,
+    add_reproduce,
+)
 from mirfeat.cli.explore_parser import add_explore
 from mirfeat.cli.train_parser import add_training
 from mirfeat.options import COMMON
@@ -18,7 +25,10 @@ from mirfeat.version import __version__
 def get_parser() -> argparse.ArgumentParser:
     """Parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="mirfeat", description="Feature vectors from music.", formatter_class=_Help
+        prog="mirfeat",
+        description="Feature vectors from music.",
+        epilog=_EXAMPLES,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"mirfeat {__version__}")
 
@@ -41,6 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="NAME")
     command.add_argument("--checkpoint", help="load it, and show the vector too")
     _add_extract(add("extract", "Feature vectors of files and folders.", _EXTRACT_EXAMPLES))
+    add_check(add("check", "What is damaged, silent or double among files.", CHECK_EXAMPLES))
     command = add("tags", "The most probable tags of a file.")
     command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("-m", "--extractor", default="choi2017", metavar="NAME")
@@ -60,15 +71,19 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", help="default: every published one")
     add_evaluate(add("evaluate", "A paper's protocol on features and labels.", EVALUATE_EXAMPLES))
     add_report(add("report", "Compare extractors on a data set: one HTML page.", REPORT_EXAMPLES))
-    command = add("datasets", "The papers' data sets: where to get them, their labels.")
+    add_reproduce(add("reproduce", "A paper's tables from the data sets that you have."))
+    _add_datasets(add("datasets", "The papers' data sets: where to get them, their labels."))
+    add_training(add)
+    _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
+    return parser
+
+
+def _add_datasets(command: Any) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="one of them; all by default")
     command.add_argument("folder", nargs="?", type=Path, help="where you have it")
     command.add_argument("-o", "--output", type=Path, metavar="CSV", help="write its labels there")
     command.add_argument("--target", help="what to predict, where there are several targets")
     command.add_argument("--package", action="store_true", help="read it with mirdata or soundata")
-    add_training(add)
-    _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
-    return parser
 
 
 def _add_calibrate(command: Any) -> None:
@@ -85,6 +100,15 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
 
+
+_EXAMPLES = """\
+examples:
+  mirfeat demo                                   hear what it does, offline
+  mirfeat extract music/ -m choi2017 -o feats    vectors of your music
+  mirfeat map feats --open                       and hear them on a map
+
+'mirfeat COMMAND --help' says more of each.
+"""
 
 _EXTRACT_EXAMPLES = """\
 examples:

@@ -102,7 +102,7 @@ def _extracted(arguments: argparse.Namespace, labels: LabelTable) -> Iterator[tu
         raise OptionError("report: say where the labelled music is with --audio DIR.")
     for text in arguments.extractor:
         name, options = parse_extractor(text)
-        store = arguments.output / "features" / _slug(text)
+        store = arguments.output / "features" / slug(text)
         with mirfeat.load_extractor(name, **options) as extractor:
             paths = [audio / id for id in labels.column(str(column))]
             progress = False if arguments.quiet else None
@@ -173,7 +173,7 @@ def _plain(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """A name for files and folders."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-").lower()[:80]
 

@@ -126,6 +126,10 @@ def nearest_classes(names: Sequence[str], vectors: np.ndarray, *, top: int = 5) 
     distances = np.abs(vectors[:, None].astype(np.float64) - vectors).sum(axis=2)
     np.fill_diagonal(distances, np.inf)
     order = np.argsort(distances, axis=1, kind="stable")[:, : min(top, len(names) - 1)]
-    rows = tuple((name, *(names[k] for k in near)) for name, near in zip(names, order, strict=True))
-    columns = ("class", *map(str, range(1, order.shape[1] + 1)))
-    return Table("Nearest classes", columns, rows, "L1 distance between label embeddings.")
+    rows = []
+    for place, near in enumerate(order):
+        cells = [(names[k], float(distances[place, k])) for k in near]
+        rows.append((names[place], *(cell for pair in cells for cell in pair)))
+    places = range(1, order.shape[1] + 1)
+    columns = ("class", *(text for k in places for text in (str(k), f"distance {k}")))
+    return Table("Nearest classes", columns, tuple(rows), "L1 distance between label embeddings.")

@@ -19,6 +19,7 @@ from mirfeat.evaluation.labels import Task
 from mirfeat.evaluation.material import Material, Options
 from mirfeat.evaluation.models.svm import GridSearch
 from mirfeat.evaluation.records import Evaluation
+from mirfeat.evaluation.source_tables import source_tables
 from mirfeat.evaluation.tagging import (
     TAGS,
     read_predictions,
@@ -156,7 +157,7 @@ def source_grid(material: Material) -> Evaluation:
         rows, task.labels, folds, sources=sources, training=training, progress=tick
     )
     named = [replace(report, origin=rows.name) for report in reports]
-    return material.marked(named, task, folds)
+    return replace(material.marked(named, task, folds), tables=source_tables(named))
 
 
 def mlp(material: Material) -> Evaluation:

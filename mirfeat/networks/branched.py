@@ -67,9 +67,15 @@ class SourceRows(nn.Module):
     Shape: [B, C, F, T] -> two of [B, 256 * sources]. A row is one point: nothing varies inside it.
     """
 
-    def __init__(self, trained: Branched, sources: Sequence[str]) -> None:
-        """Features of ``sources`` in this order; where all is shared there is one, ``shared``."""
+    def __init__(
+        self, trained: Branched, sources: Sequence[str], taught: Sequence[str] = ()
+    ) -> None:
+        """Features of ``sources`` in this order; where all is shared there is one, ``shared``.
+
+        The heads of ``taught`` sources say no distribution, but what a teacher says.
+        """
         super().__init__()
+        self._taught = frozenset(taught)
         self.trunk = fused(trained.trunk)
         whole = {source: trained.branches[source] for source in sources}
         shared = not any(len(branch) for branch in whole.values())  # type: ignore[arg-type]
@@ -107,7 +113,8 @@ class SourceRows(nn.Module):
 
     def _predictors(self) -> dict[str, nn.Linear]:
         # The head of ``self`` compares two clips and predicts nothing about one.
-        return {name: head for name, head in self.heads.items() if isinstance(head, nn.Linear)}
+        heads = {name: head for name, head in self.heads.items() if isinstance(head, nn.Linear)}
+        return {name: head for name, head in heads.items() if name not in self._taught}
 
 
 class ConvStage(nn.Module):
@@ -209,7 +216,8 @@ def build_branched(
     frontend = Frontend(mel)
     fill({"frontend": frontend, "network": trained}, weights)
     trained.eval()
-    rows = SourceRows(trained, choose_sources(sources, trained.sources, letters))
+    chosen = choose_sources(sources, trained.sources, letters)
+    rows = SourceRows(trained, chosen, weights.metadata.get("taught", ()))
     return Model(frontend, rows)
 
 

@@ -261,7 +261,7 @@ SPECS = (
     ExtractorSpec(
         name="choi2017",
         version=1,
-        summary="5-layer tagging convnet, features from any layers",
+        summary="5-layer tagging convnet, features from any layers; for tags, or few numbers",
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,

@@ -174,9 +174,13 @@ def _spec(
 
 SPECS = (
     _spec("kim2019-ss-r", "one source, one network", "kim2019-mss-cr", ("tag",)),
-    _spec("kim2019-ms-sr-fc", "all sources share everything", blocks=("shared",)),
+    _spec(
+        "kim2019-ms-sr-fc",
+        "all sources share everything; one vector in 512 numbers",
+        blocks=("shared",),
+    ),
     _spec("kim2019-ms-cr-6", "sources share five convolutions"),
     _spec("kim2019-ms-cr-4", "sources share three convolutions"),
-    _spec("kim2019-ms-cr-2", "sources share one convolution"),
+    _spec("kim2019-ms-cr-2", "sources share one convolution; the fullest"),
     _spec("kim2019-mss-cr", "sources share nothing"),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 
 from mirfeat.errors import ConfigError, UnknownExtractorError, did_you_mean
-from mirfeat.networks import choi2017, hamel2013, kim2018, kim2019, mfcc
+from mirfeat.networks import choi2017, hamel2013, kim2018, kim2019, mfcc, musicnn
 from mirfeat.networks.spec import ExtractorSpec
 
 logger = logging.getLogger("mirfeat")
@@ -80,5 +80,12 @@ def _take_installed() -> None:
             )
 
 
-for _spec in (*choi2017.SPECS, *hamel2013.SPECS, *kim2018.SPECS, *kim2019.SPECS, *mfcc.SPECS):
+for _spec in (
+    *choi2017.SPECS,
+    *hamel2013.SPECS,
+    *kim2018.SPECS,
+    *kim2019.SPECS,
+    *mfcc.SPECS,
+    *musicnn.SPECS,
+):
     register(_spec)

@@ -29,7 +29,12 @@ class Paper:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Published weights: where they are, what guards them, what may be done with them."""
+    """Published weights: where they are, what guards them, what may be done with them.
+
+    ``location`` is an address, or ``pip:NAME==VERSION/FILE`` for what pip fetches. Out of a file
+    that holds several checkpoints ``read`` takes this one, and ``weights_sha256`` tells it from the
+    others; ``sha256`` is always that of the file.
+    """
 
     name: str
     location: str
@@ -38,6 +43,13 @@ class Checkpoint:
     licence: str
     training_data: str
     note: str = ""
+    weights_sha256: str = ""
+    read: Callable[[Path], Weights] | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from all others."""
+        return self.weights_sha256 or self.sha256
 
     @property
     def filename(self) -> str:
@@ -63,7 +75,7 @@ class ExtractorSpec:
     ``options`` are those of its own; the checked value of each reaches ``build``.
     ``checkpoint_of`` is the name of another extractor whose checkpoints this one reads. ``blocks``
     are the named parts of a row with their sizes, at default options and of a checkpoint that has
-    every source of the paper.
+    every source of the paper. ``default_checkpoint`` is that of users who name none.
     """
 
     name: str
@@ -79,6 +91,7 @@ class ExtractorSpec:
     checkpoints: tuple[Checkpoint, ...] = ()
     formats: tuple[ForeignFormat, ...] = ()
     checkpoint_of: str = ""
+    default_checkpoint: str = "open"
     blocks: Mapping[str, int] = field(default_factory=dict)
 
     @property

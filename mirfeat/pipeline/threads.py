@@ -188,19 +188,31 @@ def _keep_freed_memory() -> None:
     np.empty(31 << 20, np.uint8)
 
 
+_counting = threading.Lock()
+
+
 class _Threads(ThreadPoolExecutor):
     """Threads that keep to one core each: torch's own threads would compete with the others."""
+
+    _running, _before = 0, 1
 
     def __init__(self, workers: int) -> None:
         super().__init__(
             workers, "mirfeat-worker", initializer=torch.set_num_threads, initargs=(1,)
         )
-        self._before = torch.get_num_threads()
+        with _counting:
+            if not _Threads._running:
+                _Threads._before = torch.get_num_threads()
+            _Threads._running += 1
 
     def __exit__(self, *error: Any) -> bool | None:
         ended = super().__exit__(*error)
-        # New threads of the program would start with one otherwise.
-        torch.set_num_threads(self._before)
+        with _counting:
+            _Threads._running -= 1
+            # New threads of the program would start with one otherwise. Of runs at the same time
+            # the first knows the number and the last sets it.
+            if not _Threads._running:
+                torch.set_num_threads(_Threads._before)
         return ended
 
 

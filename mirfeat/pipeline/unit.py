@@ -48,7 +48,7 @@ class Unit:
     def min_seconds(self) -> float:
         """Shortest clip that is taken."""
         segment = self.segment
-        samples = segment.samples if self.refuse_short else segment.min_samples
+        samples = segment.whole_samples if self.refuse_short else segment.min_samples
         return samples / self.spec.mel.sample_rate
 
     @property

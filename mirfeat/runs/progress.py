@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,10 +11,15 @@ from tqdm.auto import tqdm
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}<{remaining}]"
 _FORMAT_ENDLESS = "{desc}: {postfix} [{elapsed}]"
+# In a log file or the output of a job a bar is noise, and silence for hours is worse.
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """A bar on stderr; the time left follows the bytes of files where they are known."""
+    """A bar on a terminal or in a notebook, elsewhere a line every half a minute; all on stderr.
+
+    The time left follows the bytes of files where they are known.
+    """
 
     def __init__(
         self,
@@ -26,15 +32,19 @@ class Progress:
     ) -> None:
         """A run of ``name`` over ``total`` items, ``there`` of which were done before.
 
-        ``sizes`` are bytes of the items to do, by id. ``shown=None`` is only on a terminal.
+        ``sizes`` are bytes of the items to do, by id. ``shown=True`` is a bar anywhere,
+        ``False`` nothing.
         """
         self._sizes, self._total, self._count = sizes, total, there
         todo = None if total is None else total - there
+        barred = (sys.stderr.isatty() or _in_notebook()) if shown is None else shown
+        self._lines = shown is None and not barred and todo != 0
+        self._name, self._line_at = name, time.monotonic() + _SECONDS_BETWEEN_LINES
         self._bar = tqdm(
             total=todo if sizes is None else sum(map(max, sizes.values(), [1] * len(sizes))),
             desc=name,
             bar_format=_FORMAT_ENDLESS if total is None else _FORMAT,
-            disable=todo == 0 or (None if shown is None else not shown),
+            disable=todo == 0 or not barred,
         )
         self._started = time.monotonic()
         self._seconds, self._failed = 0.0, 0
@@ -57,6 +67,10 @@ class Progress:
         if waiting_on:
             parts.append(f"waiting on {waiting_on}")
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
+        if self._lines and (now := time.monotonic()) >= self._line_at:
+            self._line_at = now + _SECONDS_BETWEEN_LINES
+            sys.stderr.write(f"{self._name}: {', '.join(parts)}\n")
+            sys.stderr.flush()
 
     def __enter__(self) -> Progress:
         """Nothing more than the constructor did."""
@@ -67,6 +81,11 @@ class Progress:
     ) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
+
+
+def _in_notebook() -> bool:
+    """Whether tqdm chose the bar of notebooks, whose stderr is no terminal."""
+    return any("notebook" in parent.__module__ for parent in tqdm.__mro__)
 
 
 def duration(seconds: float) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +26,8 @@ class BranchedRecipe(Recipe):
 
     network: Branched
     factors: Mapping[str, int]
+    # Sources that a teacher says: their heads predict no distribution.
+    taught: Sequence[str] = ()
     # Crops of one pass that settles statistics.
     _PASS = 256
 
@@ -56,7 +58,9 @@ class BranchedRecipe(Recipe):
 
     def weights(self) -> Weights:
         """Front end, trunk, branches and heads."""
-        return weights_of(self.spec.name, self.frontend, self.network, self.factors)
+        weights = weights_of(self.spec.name, self.frontend, self.network, self.factors)
+        taught = {"taught": list(self.taught)} if self.taught else {}
+        return replace(weights, metadata={**weights.metadata, **taught})
 
 
 def _is_in(module: nn.Module, whole: nn.Module) -> bool:
@@ -86,4 +90,7 @@ def branched_recipe(
         {source: target.kind for source, target in targets.items()},
         config.sources.distance,
     )
-    return BranchedRecipe(spec, frontend, learner, frames_of(spec), network, head_sizes(targets))
+    taught = tuple(source for source, target in targets.items() if target.kind != "labels")
+    return BranchedRecipe(
+        spec, frontend, learner, frames_of(spec), network, head_sizes(targets), taught
+    )

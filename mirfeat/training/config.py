@@ -2,7 +2,8 @@
 
 A configuration decides the result, whatever it runs on: device, number of processes and precision
 are arguments of the run (:class:`mirfeat.training.preparation.Hardware`), and ``batch`` counts
-over all processes. Where the file is silent, the paper's values hold (``recipes.DEFAULTS``).
+over all processes. Where the file is silent, the paper's values hold (``recipes.DEFAULTS``), as far
+as it gives them; docs/papers lists the others.
 """
 
 from __future__ import annotations

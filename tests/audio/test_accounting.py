@@ -20,7 +20,15 @@ from mirfeat.audio.decode import open_encoded, open_file
 from mirfeat.audio.headers import read_header
 from mirfeat.audio.ogg import opus_at_48_khz
 from mirfeat.errors import AudioError, DecodeError
-from tests.audio.test_audit import ID3V2, by_ffmpeg, by_libsndfile, decoded, likeness, original
+from tests.audio.test_audit import (
+    ID3V2,
+    NOISE,
+    by_ffmpeg,
+    by_libsndfile,
+    decoded,
+    likeness,
+    original,
+)
 from tests.support.sounds import decode, music, write
 
 RATE = 44_100
@@ -164,6 +172,18 @@ def test_a_little_damage_is_told() -> None:
     reader = open_encoded(bytes(whole), "clip")
     list(reader.blocks())
     assert any(note.startswith("damaged: about 0.0") for note in reader.notes)
+
+
+def test_libraries_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = mp3(music(2.0, RATE, 2), "CONSTANT")
+    comments = [b"COMM" + struct.pack(">I", len(text)) + b"\0\0" + text for text in (b"\0", b"\1e")]
+    files = [id3v2(b"".join(comments)) + whole, whole + NOISE, whole + ape(picture()), whole[1501:]]
+    for index, content in enumerate(files):
+        path = tmp_path / f"{index}.mp3"
+        path.write_bytes(content)
+        assert decode(path).shape[1] > RATE
+        decoded(content)
+    assert capfd.readouterr() == ("", "")
 
 
 # Headers that announce less than there is
@@ -440,6 +460,31 @@ def test_an_error_inside_a_decoder_belongs_to_its_file(monkeypatch: pytest.Monke
     monkeypatch.setattr(soundfile.SoundFile, "read", broken)
     with pytest.raises(DecodeError, match=r"clip: cannot be decoded \(ZeroDivisionError: inside"):
         decoded(by_libsndfile("WAV", "PCM_16"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of open files")
+def test_a_lack_of_descriptors_is_seen_behind_the_error(tmp_path: Path) -> None:
+    import errno
+    import resource
+
+    path = tmp_path / "clip.m4a"
+    path.write_bytes(by_ffmpeg("aac", "ipod"))
+    decode(path)  # so that all modules are loaded
+    kept, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(path, os.O_RDONLY)
+    os.close(free)
+    # Room for the file itself, none for FFmpeg's copy of its descriptor.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+    try:
+        with pytest.raises(DecodeError) as raised:
+            decode(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    cause: BaseException | None = raised.value
+    while cause is not None:
+        kept.append(getattr(cause, "errno", None))
+        cause = cause.__cause__
+    assert errno.EMFILE in kept
 
 
 def test_a_codec_that_nobody_knows_is_a_decode_error() -> None:

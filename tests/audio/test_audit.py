@@ -124,7 +124,7 @@ KINDS = {
     "eac3": Kind(ffm("eac3", "eac3"), blind=STREAM),
     "m4a aac": Kind(ffm("aac", "ipod")),
     "m4a alac": Kind(ffm("alac", "ipod")),
-    "mp4, index first": Kind(ffm("aac", "mp4", movflags="faststart")),
+    "mp4 in fragments": Kind(ffm("aac", "mp4", movflags="frag_keyframe+empty_moov")),
     "mov": Kind(ffm("aac", "mov")),
     "mov pcm": Kind(ffm("pcm_s16be", "mov"), blind=PCM),
     "webm": Kind(ffm("libopus", "webm")),
@@ -161,8 +161,8 @@ def part_overwritten(whole: bytes) -> bytes:
 # What a fault makes of a file, and what may come of it besides an error.
 FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "healthy": (lambda whole: whole, "must be all"),
-    "tag behind": (lambda whole: whole + APE + ID3V1, "all"),
-    "tag in front": (lambda whole: ID3V2 + whole, "all"),
+    "tag behind": (lambda whole: whole + APE + ID3V1, "must be all"),
+    "tag in front": (lambda whole: ID3V2 + whole, "must be all"),
     "zeros behind": (lambda whole: whole + bytes(1000), "all"),
     "zeros in front": (lambda whole: bytes(3000) + whole, "all"),
     "noise behind": (lambda whole: whole + NOISE, "all"),

@@ -139,7 +139,12 @@ def test_a_tensor_inside_a_graph_is_detached() -> None:
 
 
 @pytest.mark.parametrize(
-    "tensor", [torch.zeros(10, dtype=torch.bfloat16), torch.zeros(10).to_sparse()]
+    "tensor",
+    [
+        torch.zeros(10, dtype=torch.bfloat16),
+        torch.zeros(10).to_sparse(),
+        torch.zeros(10, device="meta"),
+    ],
 )
 def test_tensors_that_numpy_cannot_hold_are_refused(tensor: torch.Tensor) -> None:
     with pytest.raises(AudioError, match="this tensor has no NumPy form"):

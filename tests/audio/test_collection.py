@@ -30,9 +30,64 @@ def test_a_folder_gives_its_audio_files_in_sorted_order(tmp_path: Path) -> None:
     assert names_in(tmp_path, recursive=False) == ["a.wav"]
 
 
-def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
-    touch(tmp_path, "a.wav", "._a.wav", ".trash/b.wav", "c/.d.wav")
-    assert names_in(tmp_path) == ["a.wav"]
+def test_names_that_begin_with_a_dot_are_taken(tmp_path: Path) -> None:
+    touch(tmp_path, ".38 Special/a.wav", "...And Justice for All/b.wav", "c/.d.wav", "._e.wav")
+    names = [".38 Special/a.wav", "...And Justice for All/b.wav", "._e.wav", "c/.d.wav"]
+    assert sorted(names_in(tmp_path)) == sorted(names)
+
+
+def test_trash_and_what_macos_keeps_beside_files_are_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "a.wav", ".Trash-1000/files/b.wav", ".trash/c.wav")
+    (tmp_path / "._a.wav").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        assert names_in(tmp_path) == ["a.wav"]
+    for name in (".Trash-1000", ".trash", "._a.wav"):
+        assert f"left out: {tmp_path / name} (" in caplog.text
+
+
+def test_one_file_under_two_names_is_taken_once_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "m/b.wav", "m/c.wav")
+    (tmp_path / "m" / "a.wav").symlink_to(tmp_path / "m" / "b.wav")
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        assert names_in(tmp_path / "m") == ["b.wav", "c.wav"]
+    assert f"left out: {tmp_path}/m/a.wav (the same file as {tmp_path}/m/b.wav)" in caplog.text
+    assert find_audio(["m/b.wav", "./m/../m/b.wav", "m/a.wav"]) == [Path("m/b.wav")]
+    assert find_audio(["m/a.wav"]) == [Path("m/a.wav")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs names of any bytes")
+def test_two_names_of_one_id_are_one_row_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    twins = [os.fsdecode(b"caf\xe9.wav"), r"caf\xe9.wav"]
+    touch(tmp_path, *twins)
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        found = find_audio([tmp_path])
+    assert len(found) == 1
+    assert "it would have the id of" in caplog.text
+    assert ids_of(found, tmp_path) == [twins[1]]
+
+
+def test_a_file_whose_name_begins_like_a_list_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "@x.wav")
+    monkeypatch.chdir(tmp_path)
+    assert find_audio(["@x.wav"]) == [Path("@x.wav")]
+    assert find_audio([tmp_path / "@x.wav"]) == [tmp_path / "@x.wav"]
+
+
+@pytest.mark.parametrize("name", ["list.m3u", "list.M3U8"])
+def test_entries_of_a_playlist_are_relative_to_it(tmp_path: Path, name: str) -> None:
+    text = "#EXTM3U\r\n#EXTINF:123,Artist - Title\r\na.wav\r\nsub/ü.wav\r\n/abs/c.wav\r\n"
+    (tmp_path / name).write_bytes(text.encode())
+    expected = [tmp_path / "a.wav", tmp_path / "sub/ü.wav", Path("/abs/c.wav")]
+    assert find_audio([f"@{tmp_path / name}"]) == expected
 
 
 def test_a_folder_inside_a_hidden_one_is_searched_when_it_is_named(tmp_path: Path) -> None:

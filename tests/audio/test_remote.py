@@ -291,8 +291,8 @@ def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_remote_folder_is_listed_as_a_local_one(server: Server) -> None:
-    kept = ["a.wav", "b/1.MP3", "b/2.flac", "b-/x.wav", "c/d/e.Opus"]
-    for name in [*kept, "cover.jpg", "._a.wav", ".trash/b.wav", "c/.d.wav", "x.wav.txt"]:
+    kept = ["a.wav", "b/1.MP3", "b/2.flac", "b-/x.wav", "c/.d.wav", "c/d/e.Opus"]
+    for name in [*kept, "cover.jpg", "._a.wav", ".trash/b.wav", "x.wav.txt"]:
         server.put_bytes(f"music/{name}", b"?")
     server.calls.clear()
     found, root = survey(["memory://music/"])

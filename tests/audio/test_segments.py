@@ -242,3 +242,38 @@ def test_the_paper_lengths_give_the_paper_segments() -> None:
     assert starts(30.0, 12_000, 348_000, 348_000) == [0]
     assert len(starts(30.0, 22_050, 55_125, 55_125)) == 12
     assert len(starts(30.0, 44_100, 45_056, 21_504)) == 60
+
+
+@relaxed
+@given(specs(), lengths, blocks, st.integers(1, 40))
+def test_a_lead_is_silence_before_the_clip_of_which_no_time_is_told(
+    spec: SegmentSpec, length: int, edges: tuple[int, ...], lead: int
+) -> None:
+    lead = min(lead, spec.samples - 1)
+    clip = numbered(length, 2)
+    led = cut(clip, replace(spec, lead_samples=lead), edges)
+    silence = np.zeros((2, lead), np.float32)
+    if length < spec.samples - lead:
+        tiled = np.tile(clip, spec.samples)[:, : spec.samples - lead]
+        assert_array_equal(led[0].audio, np.concatenate([silence, tiled], axis=1))
+        assert times(led) == [(0, length, 1.0)]
+        return
+    longer = cut(np.concatenate([silence, clip], axis=1), spec)
+    assert len(led) == len(longer)
+    for here, there in zip(led, longer, strict=True):
+        assert_array_equal(here.audio, there.audio)
+        assert here.start == max(0, there.start - lead)
+        assert here.end == there.end - lead
+        assert here.weight == there.weight
+
+
+def test_with_a_lead_a_clip_is_short_when_it_does_not_fill_the_rest() -> None:
+    spec = replace(SPEC, lead_samples=10)
+    assert spec.whole_samples == 30
+    assert times(cut(numbered(30), spec, refuse_short=True)) == [(0, 30, 1.0)]
+    with pytest.raises(AudioTooShortError, match=r"0\.29 s, this extractor takes 0\.3 s"):
+        cut(numbered(29), spec, refuse_short=True)
+    with pytest.raises(AudioTooShortError, match=r"takes 0\.05 s"):
+        cut(numbered(4), spec)
+    with pytest.raises(AudioTooShortError):
+        cut(numbered(0), spec)

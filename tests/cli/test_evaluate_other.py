@@ -162,7 +162,9 @@ def test_runs_of_an_experiment_are_compared(here: Path, evaluate: Evaluate) -> N
     (here / "runs.csv").write_text("\n".join(["strategy,sources,dataset,score", *lines]) + "\n")
     result = evaluate("comparison", "--runs", "runs.csv")
     assert result["reports"] == []
-    assert len(result["tables"]) == 5
+    titles = " ".join(table["title"] for table in result["tables"])
+    assert len(result["tables"]) == 9
+    assert all(f"Fig. {number})" in titles for number in (8, 9, 10, 13))
     assert all(table["title"] and table["rows"] for table in result["tables"])
 
 
@@ -177,7 +179,11 @@ def test_labels_of_a_checkpoint_have_neighbours(here: Path, evaluate: Evaluate) 
         "B/rock",
         "B/techno",
     ]
-    assert all(len({*row.values()}) == 5 for row in table["rows"])
+    for row in table["rows"]:
+        near = [row["class"], *(row[str(k)] for k in range(1, 5))]
+        assert len(set(near)) == 5
+        distances = [row[f"distance {k}"] for k in range(1, 5)]
+        assert 0 < distances[0] <= distances[1] <= distances[2] <= distances[3]
 
 
 def test_a_map_has_the_topics_of_its_clips(here: Path, evaluate: Evaluate) -> None:
@@ -189,5 +195,12 @@ def test_a_map_has_the_topics_of_its_clips(here: Path, evaluate: Evaluate) -> No
 
 
 def test_sharing_strategies_have_their_sizes(evaluate: Evaluate) -> None:
-    (table,) = evaluate("compactness")["tables"]
+    table, growth = evaluate("compactness")["tables"]
     assert len(table["rows"]) == 6
+    counts = {(row["strategy"], row["sources"]): row["parameters"] for row in growth["rows"]}
+    assert len(counts) == 1 + 5 * 7
+    # The authors' numbers of a single source and of all eight.
+    assert counts["SS-R", 1] == 576_482
+    assert counts["MSS-CR", 8] == 4_665_184
+    assert counts["MS-SR@FC", 8] == 719_760
+    assert counts["MS-CR@2", 3] > counts["MS-CR@2", 2]

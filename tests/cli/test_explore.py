@@ -12,6 +12,7 @@ import pytest
 import mirfeat
 from mirfeat import excerpts
 from mirfeat.cli import map as cli_map
+from mirfeat.cli.parser import get_parser
 from tests.support.commands import Mirfeat, in_process
 from tests.support.sounds import music, write_wav
 
@@ -148,3 +149,26 @@ def test_tags_are_drawn_over_time(run: Mirfeat, tmp_path: Path) -> None:
     assert code == 0
     assert out.splitlines()[-1] == str(tmp_path / "folk_tavern.tags.png")
     assert (tmp_path / "folk_tavern.tags.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_on_a_terminal_a_command_says_what_comes_next(
+    run: Mirfeat, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = ("extract", store.parent / "music", "-m", "mfcc", "-o", tmp_path / "my feats")
+    assert "next:" not in run(*command).err
+    monkeypatch.setattr("mirfeat.cli.output.sys.stderr.isatty", lambda: True, raising=False)
+    lines = run(*command).err.splitlines()
+    assert f"next: mirfeat map '{tmp_path / 'my feats'}' --open" in lines
+    assert f"next: mirfeat similar SONG '{tmp_path / 'my feats'}'" in lines
+    assert "next:" not in run(*command, "--quiet").err
+
+
+def test_help_shows_three_examples_that_are_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = get_parser()
+    text = parser.format_help()
+    examples = [line.split("  ")[1] for line in text.splitlines() if line.startswith("  mirfeat ")]
+    assert len(examples) == 3
+    for example in examples:
+        assert parser.parse_args(example.split()[1:]).command == example.split()[1]

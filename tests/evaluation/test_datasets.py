@@ -321,8 +321,8 @@ class TestGtzanLists:
 def test_emomusic_has_two_targets_and_the_split_of_its_makers(tmp_path):
     make_emomusic(tmp_path)
     assert rows(load_labels("emomusic", tmp_path)) == [
-        ("clips_45seconds/2.mp3", "3.1", "3", "The New Mystikal Troubadours", "test"),
-        ("clips_45seconds/3.mp3", "3.5", "3.3", "Charles Tyler Ensemble", "train"),
+        ("clips_45seconds/2.mp3", "0.344444", "0.333333", "The New Mystikal Troubadours", "test"),
+        ("clips_45seconds/3.mp3", "0.388889", "0.366667", "Charles Tyler Ensemble", "train"),
     ]
     arousal = load_labels("emomusic", tmp_path, target="arousal")
     assert list(arousal.columns) == ["id", "arousal", "artist", "split"]

@@ -214,15 +214,15 @@ def test_nearest_classes_are_nearest_by_l1_and_never_the_class_itself() -> None:
     names = ["A/rock", "A/jazz", "B/rock", "B/ü"]
     vectors = np.array([[0.0, 0], [5, 0], [1, 1], [0, 2.5]], np.float32)
     table = nearest_classes(names, vectors, top=2)
-    assert table.columns == ("class", "1", "2")
+    assert table.columns == ("class", "1", "distance 1", "2", "distance 2")
     assert table.rows == (
-        ("A/rock", "B/rock", "B/ü"),
-        ("A/jazz", "A/rock", "B/rock"),  # at 5 both: the first of them
-        ("B/rock", "A/rock", "B/ü"),
-        ("B/ü", "A/rock", "B/rock"),
+        ("A/rock", "B/rock", 2.0, "B/ü", 2.5),
+        ("A/jazz", "A/rock", 5.0, "B/rock", 5.0),  # at 5 both: the first of them
+        ("B/rock", "A/rock", 2.0, "B/ü", 2.5),
+        ("B/ü", "A/rock", 2.5, "B/rock", 2.5),
     )
     assert nearest_classes(names[:2], vectors[:2]).rows == (
-        ("A/rock", "A/jazz"),
-        ("A/jazz", "A/rock"),
+        ("A/rock", "A/jazz", 5.0),
+        ("A/jazz", "A/rock", 5.0),
     )
     assert nearest_classes(names[:1], vectors[:1]).rows == (("A/rock",),)

@@ -211,12 +211,19 @@ def test_published_checkpoints_are_pinned() -> None:
     checkpoints = [c for name in list_extractors() for c in get_spec(name).checkpoints]
     assert checkpoints
     for checkpoint in checkpoints:
-        assert checkpoint.location.startswith("https://")
+        assert checkpoint.location.startswith(("https://", "pip:"))
         assert checkpoint.location.endswith(f"/{checkpoint.filename}")
         assert len(bytes.fromhex(checkpoint.sha256)) == 32
+        assert len(bytes.fromhex(checkpoint.identity)) == 32
         assert checkpoint.size_bytes > 0
         assert checkpoint.licence
         assert checkpoint.training_data
+
+
+def test_no_two_published_checkpoints_are_taken_for_one_another() -> None:
+    for name in list_extractors():
+        checkpoints = get_spec(name).checkpoints
+        assert len({checkpoint.identity for checkpoint in checkpoints}) == len(checkpoints)
 
 
 def test_the_cached_file_keeps_its_published_name() -> None:

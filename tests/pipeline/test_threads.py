@@ -20,7 +20,7 @@ from mirfeat.networks import mfcc
 from mirfeat.networks.model import Rows
 from mirfeat.pipeline import threads as pipeline
 from mirfeat.pipeline.clip import Clip, new_clip, vector_of
-from mirfeat.pipeline.threads import MAX_AHEAD, default_workers, run_one
+from mirfeat.pipeline.threads import MAX_AHEAD, _Threads, default_workers, run_one
 from mirfeat.pipeline.unit import Unit
 from tests.support.sounds import music
 
@@ -400,3 +400,20 @@ def test_threads_of_the_program_are_as_many_as_before() -> None:
     thread.join()
     assert (torch.get_num_threads(), started) == (before, [before])
     assert SHARED[0] or set(inside) == {1}
+
+
+def test_runs_at_the_same_time_leave_torch_its_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with _Threads(1):
+            first = _Threads(1).__enter__()
+            first.submit(int).result()
+        first.__exit__(None, None, None)
+        started: list[int] = []
+        thread = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (torch.get_num_threads(), started) == (2, [2])
+    finally:
+        torch.set_num_threads(before)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from mirfeat.pipeline.profile import Profile
+from mirfeat.runs import progress
 from mirfeat.runs.progress import Progress
 
 
@@ -73,3 +74,29 @@ def test_a_profile_adds_up_and_says_what_is_waited_for() -> None:
     assert profile.waiting_on == "network"
     assert profile.seconds["decode"] == 1.0
     assert profile.seconds["network"] == pytest.approx(3600.005)
+
+
+def test_off_a_terminal_a_line_comes_every_half_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress("mfcc", None, total=100, there=10) as bar:
+        for _ in range(90):
+            now[0] += 1.0
+            bar.add("a", 2.0, failed=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "mfcc: 40/100 files, 60.0 s of audio, 2x real time",
+        "mfcc: 70/100 files, 2.0 min of audio, 2x real time",
+        "mfcc: 100/100 files, 3.0 min of audio, 2x real time",
+    ]
+
+
+def test_in_a_notebook_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not progress._in_notebook()
+    bar = type("tqdm", (progress.tqdm,), {"__module__": "tqdm.notebook"})
+    monkeypatch.setattr(progress, "tqdm", bar)
+    assert progress._in_notebook()
+    with Progress("mfcc", None, total=2) as shown_there:
+        assert not shown_there._bar.disable

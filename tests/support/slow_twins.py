@@ -118,3 +118,43 @@ def kim2018_feature(image: np.ndarray, tensors: dict, stage_names: list[str]) ->
     hidden = normalised(maps.mean((1, 2)), tensors, stage_names[11], 1e-4)
     hidden = tensors[f"{stage_names[13]}.weight"] @ hidden
     return elu(normalised(hidden, tensors, stage_names[14], 1e-4))
+
+
+def musicnn_layers(image: np.ndarray, tensors: dict) -> dict[str, np.ndarray]:
+    """Rows by layer of an image (F, T), in the literal order of ``musicnn/models.py``."""
+    image = normalised(image[None], tensors, "network.image_norm", 1e-3)[0]
+
+    def front(name: str) -> np.ndarray:
+        kernel = tensors[f"network.{name}.conv.weight"][:, 0]
+        taps = kernel.shape[2]
+        padded = np.pad(image, ((0, 0), ((taps - 1) // 2, taps // 2)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[1:])
+        maps = np.einsum("bthw,khw->kbt", windows, kernel, optimize=True)
+        maps = np.maximum(maps + tensors[f"network.{name}.conv.bias"][:, None, None], 0.0)
+        return normalised(maps, tensors, f"network.{name}.norm", 1e-3).max(1)
+
+    def middle(name: str, maps: np.ndarray) -> np.ndarray:
+        kernel = tensors[f"network.{name}.conv.weight"]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(maps, ((0, 0), (3, 3))), 7, axis=1
+        )
+        output = np.einsum("ctw,kcw->kt", windows, kernel, optimize=True)
+        output = np.maximum(output + tensors[f"network.{name}.conv.bias"][:, None], 0.0)
+        return normalised(output, tensors, f"network.{name}.norm", 1e-3)
+
+    maps = {"timbral": np.concatenate([front("timbral.0"), front("timbral.1")])}
+    maps["temporal"] = np.concatenate([front(f"temporal.{n}") for n in range(3)])
+    both = np.concatenate([maps["timbral"], maps["temporal"]])
+    maps["cnn1"] = middle("middle.0", both)
+    maps["cnn2"] = middle("middle.1", maps["cnn1"]) + maps["cnn1"]
+    maps["cnn3"] = middle("middle.2", maps["cnn2"]) + maps["cnn2"]
+    every = np.concatenate([both, maps["cnn1"], maps["cnn2"], maps["cnn3"]])
+    rows = {name: layer.mean(1) for name, layer in maps.items()}
+    rows |= {"mean_pool": every.mean(1), "max_pool": every.max(1)}
+    pools = np.stack([rows["max_pool"], rows["mean_pool"]], axis=1).reshape(-1)
+    pools = normalised(pools, tensors, "network.pool_norm", 1e-3)
+    hidden = tensors["network.dense.weight"] @ pools + tensors["network.dense.bias"]
+    rows["penultimate"] = normalised(np.maximum(hidden, 0.0), tensors, "network.dense_norm", 1e-3)
+    logits = tensors["network.head.weight"] @ rows["penultimate"] + tensors["network.head.bias"]
+    rows["taggram"] = 1.0 / (1.0 + np.exp(-logits))
+    return rows

@@ -222,6 +222,10 @@ def test_every_family_learns_from_a_teacher(name: str, corpus: Path, tmp_path: P
     extractor = load_extractor(name, checkpoint=path)
     vector = extractor.extract(corpus / "audio" / "t00.wav")
     assert np.isfinite(vector).all()
+    if name == "kim2018-mtn":
+        # The heads of a teacher's sources say no distribution over factors.
+        assert metadata["taught"] == ["musicnn-tags", "musicnn-penultimate"]
+        assert list(extractor.factors(corpus / "audio" / "t00.wav")) == ["genre"]
     if name == "choi2017":
         assert {tag.name for tag in extractor.tags(corpus / "audio" / "t00.wav")} == set(TAGS)
         # What says the vectors is no part of the checkpoint.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,11 @@ def read_urbansound8k(root: Path) -> Columns:
 
 
 def read_emomusic(root: Path) -> Columns:
-    """static_annotations.csv and songs_info.csv: id, arousal, valence, artist, split."""
+    """static_annotations.csv and songs_info.csv: id, arousal, valence, artist, split.
+
+    Ratings of 1 to 9 are divided by 9, as the authors of Choi et al. 2017 did: penalties and
+    margins of regressions are in these units.
+    """
     needed = ("song_id", "mean_arousal", "mean_valence")
     lines = list(_records(find_file(root, "static_annotations.csv"), needed))
     about = ("song_id", "Artist", "Mediaeval 2013 set")
@@ -51,8 +55,16 @@ def read_emomusic(root: Path) -> Columns:
                 f"songs_info.csv does not say if song {line['song_id']} is for development or "
                 "evaluation."
             )
-        rows.append((id, line["mean_arousal"], line["mean_valence"], song["Artist"], split))
+        rows.append((id, *_ninths(line), song["Artist"], split))
     return columns(("id", "arousal", "valence", "artist", "split"), rows)
+
+
+def _ninths(line: Mapping[str, str]) -> tuple[str, str]:
+    """Arousal and valence, 1/9 to 1."""
+    try:
+        return f"{float(line['mean_arousal']) / 9:.6g}", f"{float(line['mean_valence']) / 9:.6g}"
+    except ValueError as error:
+        raise AbsentError(f"song {line['song_id']} is rated with no number: {error}.") from error
 
 
 def read_magnatagatune(root: Path) -> Columns:

@@ -1,0 +1,60 @@
+"""Streams that are closed, and mirfeat inside a zip."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import mirfeat
+
+
+def run(redirection: str) -> tuple[int, str]:
+    """`mirfeat list` under a shell; its exit code and all that came out."""
+    command = f'"{sys.executable}" -m mirfeat list mfcc {redirection}'
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_closed_streams_are_no_bug() -> None:
+    assert run(">&-") == (0, "")
+    code, text = run("2>&-")
+    assert (code, text[:4]) == (0, "mfcc")
+    # Not even when there is something to say: it must not end in what is left.
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m mirfeat list nothing-like-it 2>&-'],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_mirfeat_works_inside_a_zip(tmp_path: Path) -> None:
+    package = Path(mirfeat.__file__).parent
+    archive = tmp_path / "app.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts and "weights" not in path.parts:
+                file.write(path, path.relative_to(package.parent))
+        file.writestr("mirfeat/weights/mfcc.safetensors", b"weights")
+    program = (
+        f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+        "import numpy, mirfeat\n"
+        "from mirfeat.checkpoints.downloads import packaged\n"
+        "assert 'app.zip' in mirfeat.__file__\n"
+        "print(mirfeat.load_extractor('mfcc').extract(numpy.zeros(9000, 'f4'), 22050).shape)\n"
+        "print(packaged('mfcc').read_bytes(), packaged('kim2018-none'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shape, weights = done.stdout.splitlines()
+    assert shape.startswith("(")
+    assert weights == "b'weights' None"
