@@ -203,7 +203,7 @@ def test_a_map_takes_its_topics_from_what_a_network_predicts(
     for k in range(5):
         write_wav(tmp_path / f"ü{k}.wav", music(2.6, 22_050, seed=k), 22_050)
         files.append(str(tmp_path / f"ü{k}.wav"))
-    store = tmp_path / "store"
+    store = tmp_path / "own"
     assert cli.main(["extract", *files, "-m", "mfcc", "-o", str(store), "-q"]) == 0
     tables = evaluate("map", "--features", store, "-m", "kim2019-ms-cr-2")["tables"]
     assert [row["clip"] for row in tables[1]["rows"]] == [f"ü{k}.wav" for k in range(5)]
