@@ -205,9 +205,9 @@ def test_a_map_takes_its_topics_from_what_a_network_predicts(
         files.append(str(tmp_path / f"ü{k}.wav"))
     store = tmp_path / "own"
     assert cli.main(["extract", *files, "-m", "mfcc", "-o", str(store), "-q"]) == 0
-    tables = evaluate("map", "--features", store, "-m", "kim2019-ms-cr-2")["tables"]
+    tables = evaluate("map", "--features", store, "-m", "kim2019-mss-cr")["tables"]
     assert [row["clip"] for row in tables[1]["rows"]] == [f"ü{k}.wav" for k in range(5)]
-    with mirfeat.load_extractor("kim2019-ms-cr-2") as extractor:
+    with mirfeat.load_extractor("kim2019-mss-cr") as extractor:
         names, shares = extractor.factor_names["tag"], extractor.factors(files[0])["tag"]
     assert tables[1]["rows"][0]["topic"] == names[int(shares.argmax())]
 
