@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all lint format goldens bench wheel try-wheel clean
+.PHONY: help demo test test-all lint format goldens docs bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -29,6 +29,9 @@ format: $(VENV)/.lint ## Rewrite the code in the project's style.
 goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 	$(BIN)/python -m tests.support.make_goldens
 
+docs: $(VENV)/.docs ## The documentation site: docs/_build/index.html. Warnings are errors.
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
 	$(BIN)/python -m benchmarks.run_all
 
@@ -39,7 +42,7 @@ try-wheel: wheel ## Install the wheel into an environment of its own and use it 
 	bash tests/try_wheel.sh dist/*.whl
 
 clean: ## Remove what make created.
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo dist docs/_build docs/commands.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +55,10 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.installed
 	$(PIP) install --upgrade 'pip>=25.1' && $(PIP) install --group test
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) install --group docs
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -64,6 +64,7 @@ def main(table: str, target: str, stores: Sequence[str]) -> None:
             low, high = report.main.interval
             cells = (f"{report.main.mean:.3f} ({low:.3f} to {high:.3f})", f"{theirs:.3f}")
             rows.append((features.name, count, *cells, f"{least_squares.main.mean:.3f}"))
+            print(*rows[-1], flush=True)
         print(f"{features.name}: {seconds:.0f} s", flush=True)
     header = ("features", "clips a class", "few-shot (95 %)", "reference", "least squares")
     print_table(f"Few examples, {target}", header, rows)

@@ -151,6 +151,15 @@ class Extractor:
         return predictions.factors(unit, self._source(audio, sample_rate), self.max_seconds)
 
     @property
+    def factor_names(self) -> dict[str, tuple[str, ...]]:
+        """Names of what :meth:`factors` predicts, by source: words of the factor, or a number.
+
+        Raises:
+            OptionError: the network was not trained on factors.
+        """
+        return predictions.factor_names(self._only("factors"))
+
+    @property
     def labels(self) -> LabelSpace:
         """Labels embedded beside music (hamel2013), with the nearest ones of each.
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from mirfeat.cli.labels import clips_of_features, labels_of
@@ -20,7 +21,7 @@ from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
 from mirfeat.evaluation.experiment_tables import experiment_tables
-from mirfeat.evaluation.inputs import read_features
+from mirfeat.evaluation.inputs import Features, read_features
 from mirfeat.evaluation.material import Options, Progress, Tick
 from mirfeat.evaluation.pages.drawing import need_matplotlib
 from mirfeat.evaluation.pages.gallery import draw
@@ -193,12 +194,7 @@ def _parameters(name: str, sources: Sequence[str], every: Mapping[str, int]) -> 
 
 def _map(arguments: argparse.Namespace) -> Evaluation:
     features = read_features(_needed(arguments, "features")[0])
-    if not arguments.topics:
-        raise OptionError(
-            "map needs --topics FILE.csv: a column id, and for each topic a column with its share. "
-            "A map coloured by labels is part of 'mirfeat report'."
-        )
-    names, shares = maps.read_topics(arguments.topics, features)
+    names, shares = _topics(arguments, features)
     positions = maps.tsne_map(features.values, seed=arguments.seed)
     topics = maps.strongest_topics(shares, names, positions)
     clips = features.ids or tuple(map(str, range(len(features))))
@@ -209,6 +205,28 @@ def _map(arguments: argparse.Namespace) -> Evaluation:
     )
     every = Table(f"Map of {features.name}", ("clip", "x", "y", "topic"), rows, detail=True)
     return Evaluation(tables=(topics.table(), every))
+
+
+def _topics(arguments: argparse.Namespace, features: Features) -> tuple[Sequence[str], np.ndarray]:
+    """Names of topics and their shares in each clip: of a table, or what a network predicts."""
+    if arguments.topics:
+        return maps.read_topics(arguments.topics, features)
+    if not arguments.extractor:
+        raise OptionError(
+            "map needs --topics FILE.csv (a column id, and for each topic a column with its share),"
+            " or --extractor NAME whose factors are the topics. A map coloured by labels is part "
+            "of 'mirfeat report'."
+        )
+    from mirfeat.loading import load_extractor  # torch and a network: only here
+
+    files = clips_of_features(arguments.features[:1])
+    with load_extractor(arguments.extractor, checkpoint=arguments.checkpoint) as extractor:
+        names = extractor.factor_names
+        source = arguments.sources or ("tag" if "tag" in names else next(iter(names)))
+        if source not in names:
+            raise OptionError(f"--sources {source}: {arguments.extractor} has {', '.join(names)}.")
+        shares = [extractor.factors(file or id)[source] for id, file in files.items()]
+    return names[source], np.stack(shares)
 
 
 def _needed(arguments: argparse.Namespace, option: str) -> Any:

@@ -22,7 +22,7 @@ protocols:
              recommendation  cold-start recommendation (--interactions)
              comparison      many representations: mixed models (--runs)
              compactness     parameters of the sharing strategies
-             map             t-SNE map with its strongest topics (--topics)
+             map             t-SNE map with its strongest topics (--topics, -m)
   any        tagging         several tags a clip: AUC-ROC, average precision
 A paper's name runs what it did with such features.
 

@@ -68,14 +68,20 @@ class SourceRows(nn.Module):
     """
 
     def __init__(
-        self, trained: Branched, sources: Sequence[str], taught: Sequence[str] = ()
+        self,
+        trained: Branched,
+        sources: Sequence[str],
+        taught: Sequence[str] = (),
+        words: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Features of ``sources`` in this order; where all is shared there is one, ``shared``.
 
-        The heads of ``taught`` sources say no distribution, but what a teacher says.
+        The heads of ``taught`` sources say no distribution, but what a teacher says. ``words``:
+        what the factors of a source are about, where its training said so.
         """
         super().__init__()
         self._taught = frozenset(taught)
+        self.words = dict(words or {})
         self.trunk = fused(trained.trunk)
         whole = {source: trained.branches[source] for source in sources}
         shared = not any(len(branch) for branch in whole.values())  # type: ignore[arg-type]
@@ -98,6 +104,16 @@ class SourceRows(nn.Module):
     def factor_sizes(self) -> dict[str, int]:
         """Number of factors of each source that has a distribution to predict."""
         return {source: head.out_features for source, head in self._predictors().items()}
+
+    @property
+    def factor_names(self) -> dict[str, tuple[str, ...]]:
+        """Names of the factors of each source: their words, or the source and a number."""
+        return {
+            source: tuple(self.words.get(source, ()))
+            if len(self.words.get(source, ())) == size
+            else tuple(f"{source} {factor}" for factor in range(size))
+            for source, size in self.factor_sizes.items()
+        }
 
     def factor_probabilities(self, image: Tensor) -> Tensor:
         """What each source's head predicts, distributions side by side: [B, all factors]."""
@@ -217,7 +233,8 @@ def build_branched(
     fill({"frontend": frontend, "network": trained}, weights)
     trained.eval()
     chosen = choose_sources(sources, trained.sources, letters)
-    rows = SourceRows(trained, chosen, weights.metadata.get("taught", ()))
+    words = weights.metadata.get("training", {}).get("factor_words")
+    rows = SourceRows(trained, chosen, weights.metadata.get("taught", ()), words)
     return Model(frontend, rows)
 
 

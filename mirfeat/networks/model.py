@@ -54,6 +54,11 @@ class PredictsFactors(Protocol):
         """Number of factors of each learning source; empty where a checkpoint has no heads."""
         ...
 
+    @property
+    def factor_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the factors of each learning source, as many as it has."""
+        ...
+
     def factor_probabilities(self, image: Tensor) -> Tensor:
         """Distributions over factors, side by side in the order of ``factor_sizes``."""
         ...

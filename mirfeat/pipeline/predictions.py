@@ -170,13 +170,27 @@ def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, 
     Raises:
         OptionError: the network was not trained on factors.
     """
-    network = unit.model.network
-    if not isinstance(network, PredictsFactors) or not network.factor_sizes:
-        raise OptionError(f"{unit.spec.name} has no factors; networks of kim2018 and kim2019 do.")
+    network = _factor_network(unit)
     sizes = network.factor_sizes
     average = _average(unit, source, max_seconds, network.factor_probabilities, sum(sizes.values()))
     ends = np.cumsum(list(sizes.values()))[:-1]
     return dict(zip(sizes, np.split(average, ends), strict=True))
+
+
+def factor_names(unit: Unit) -> dict[str, tuple[str, ...]]:
+    """Names of the factors of each learning source, in the order of :func:`factors`.
+
+    Raises:
+        OptionError: the network was not trained on factors.
+    """
+    return dict(_factor_network(unit).factor_names)
+
+
+def _factor_network(unit: Unit) -> PredictsFactors:
+    network = unit.model.network
+    if not isinstance(network, PredictsFactors) or not network.factor_sizes:
+        raise OptionError(f"{unit.spec.name} has no factors; networks of kim2018 and kim2019 do.")
+    return network
 
 
 def labels(unit: Unit) -> LabelSpace:

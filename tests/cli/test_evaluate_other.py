@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mirfeat
 from mirfeat.cli import commands as cli
 from tests.evaluation.test_comparison import small_experiment
 from tests.networks.test_hamel2013 import labelled
+from tests.support.sounds import music, write_wav
 from tests.support.stores import write_embeddings, write_store
 
 IDS = [f"t{k}" for k in range(24)]
@@ -102,7 +104,7 @@ def evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
         (("nearest-labels",), "nearest-labels needs --extractor"),
         (("nearest-labels", "-m", "polka"), "polka"),
         (("nearest-labels", "-m", "hamel2013-base"), "no labels"),
-        (("map", *F), "map needs --topics"),
+        (("map", *F), "map needs --topics FILE.csv"),
     ],
 )
 def test_what_cannot_be_evaluated_is_explained(
@@ -192,6 +194,22 @@ def test_a_map_has_the_topics_of_its_clips(here: Path, evaluate: Evaluate) -> No
     every = evaluate("map", *F, "--topics", "topics.csv")["tables"][1]["rows"]
     assert [row["clip"] for row in every] == IDS
     assert [row["topic"] for row in every] == ["loud", "calm"] * 12
+
+
+def test_a_map_takes_its_topics_from_what_a_network_predicts(
+    tmp_path: Path, evaluate: Evaluate
+) -> None:
+    files = []
+    for k in range(5):
+        write_wav(tmp_path / f"ü{k}.wav", music(2.6, 22_050, seed=k), 22_050)
+        files.append(str(tmp_path / f"ü{k}.wav"))
+    store = tmp_path / "own"
+    assert cli.main(["extract", *files, "-m", "mfcc", "-o", str(store), "-q"]) == 0
+    tables = evaluate("map", "--features", store, "-m", "kim2019-mss-cr")["tables"]
+    assert [row["clip"] for row in tables[1]["rows"]] == [f"ü{k}.wav" for k in range(5)]
+    with mirfeat.load_extractor("kim2019-mss-cr") as extractor:
+        names, shares = extractor.factor_names["tag"], extractor.factors(files[0])["tag"]
+    assert tables[1]["rows"][0]["topic"] == names[int(shares.argmax())]
 
 
 def test_sharing_strategies_have_their_sizes(evaluate: Evaluate) -> None:

@@ -1,5 +1,6 @@
 """kim2018 and kim2019: parameter counts, float64 twins, sources, factors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,20 @@ def test_factors_are_distributions_of_each_source(tmp_path: Path) -> None:
         logits = weight @ row.values[0, row.blocks[source]] + bias
         expected = np.exp(logits - logits.max())
         np.testing.assert_allclose(distribution, expected / expected.sum(), atol=1e-5)
+
+
+def test_factors_are_called_by_their_words_or_a_number(tmp_path: Path) -> None:
+    weights = stirred("kim2019-ms-cr-2")
+    words = {"tag": [f"words {k}" for k in range(50)], "artist": ["of another network"]}
+    told = replace(weights, metadata={**weights.metadata, "training": {"factor_words": words}})
+    names = load("kim2019-ms-cr-2", told, tmp_path, sources="self,artist,tag").factor_names
+    assert list(names) == ["artist", "tag"]
+    assert names["tag"] == tuple(words["tag"])
+    assert names["artist"][:2] == ("artist 0", "artist 1")
+    assert len(names["artist"]) == 50
+    open_words = mirfeat.load_extractor("kim2019-mss-cr", sources="tag").factor_names["tag"]
+    assert len(open_words) == 50
+    assert not any(name.startswith("tag ") for name in open_words)
 
 
 def test_networks_without_factors_say_so() -> None:
