@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all lint format goldens docs bench wheel try-wheel clean
+.PHONY: help demo test test-all lint format fuzz goldens docs bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -25,6 +25,9 @@ lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
 
 format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+fuzz: $(VENV)/.test ## Mutated files for hours: as many as FUZZ_INPUTS says, of each kind.
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-200000} $(BIN)/python -m pytest tests/fuzz
 
 goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 	$(BIN)/python -m tests.support.make_goldens
