@@ -11,6 +11,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -178,6 +179,16 @@ class FeatureTable:
         rows, size = self.values.shape
         failed = f", {len(self.failures)} failed" if self.failures else ""
         return f"FeatureTable({rows} clips x {size} of {self.provenance.extractor}{failed})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first clips and numbers."""
+        names, rows = self.feature_names[:5], zip(self.ids[:5], self.values[:5, :5], strict=True)
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("id", *names))
+        body = "".join(
+            f"<tr><th>{escape(id)}</th>{''.join(f'<td>{value:.4g}</td>' for value in row)}</tr>"
+            for id, row in rows
+        )
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{body}</table>"
 
     def select(self, *blocks: str) -> FeatureTable:
         """The columns of some blocks only, in their order here: ``select("layer1", "layer3")``.

@@ -15,6 +15,7 @@ from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.results import Embedding, Failure, FeatureTable, Moments, check_statistics
 from tests.support.sounds import music
 from tests.support.stores import PROVENANCE
+from tests.support.tables import table_of
 
 NAMES = (
     "choi2017.layer1.00.mean",
@@ -283,3 +284,14 @@ def test_ids_of_any_text_survive_saving(
     path = tmp_path_factory.mktemp("tables") / "table.npz"
     FeatureTable(np.zeros((len(ids), 4), np.float32), tuple(ids), NAMES, PROVENANCE).save(path)
     assert FeatureTable.load(path).ids == tuple(ids)
+
+
+def test_a_notebook_shows_the_first_clips_and_numbers_of_a_table() -> None:
+    table = table_of(np.arange(60, dtype=np.float32).reshape(6, 10), ["<a>", *"bcdef"])
+    page = table._repr_html_()
+    assert page.count("<tr>") == 6
+    assert page.count("<td>") == 25
+    assert "<th>&lt;a&gt;</th><td>0</td><td>1</td>" in page
+    assert "mfcc.block.4.mean" in page
+    assert "mfcc.block.5.mean" not in page
+    assert "FeatureTable(6 clips x 10 of mfcc)" in page

@@ -6,7 +6,9 @@ const canvas = byId("map"), tip = byId("tip"), player = byId("player");
 const count = data.names.length, hidden = new Set();
 const RADIUS = count > 2000 ? 3.5 : count > 300 ? 5 : 7, MARGIN = 24;
 let zoom = 1, panX = 0, panY = 0, width = 0, height = 0, chosen = -1, hovered = -1;
-let sprites = [], waiting = false;
+let sprites = [], waiting = false, drawn = "";
+// All points as they lie now: a song that is chosen or hovered over costs no new drawing of them.
+const layer = document.createElement("canvas");
 
 // -- drawing --------------------------------------------------------------------------------------
 
@@ -49,6 +51,22 @@ function place(i) {
     (0.5 - (data.y[i] - 0.5) * zoom + panY) * sideY + (height - sideY) / 2];
 }
 
+function drawPoints(scale) {
+  const view = [zoom, panX, panY, canvas.width, canvas.height, [...hidden]].join();
+  if (view === drawn) return;
+  drawn = view;
+  layer.width = canvas.width; layer.height = canvas.height;
+  const context = layer.getContext("2d"), size = sprites.length ? sprites[0].width / scale : 0;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.globalAlpha = 0.85;
+  for (let i = 0; i < count; i++) {
+    if (hidden.has(data.group[i])) continue;
+    const [x, y] = place(i);
+    if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
+    context.drawImage(sprites[data.group[i]], x - size / 2, y - size / 2, size, size);
+  }
+}
+
 function draw() {
   waiting = false;
   const scale = window.devicePixelRatio || 1, context = canvas.getContext("2d");
@@ -56,7 +74,6 @@ function draw() {
   const ink = style.getPropertyValue("--ink"), accent = style.getPropertyValue("--accent");
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
-  const size = sprites.length ? sprites[0].width / scale : 0;
   if (chosen >= 0) {
     const [x, y] = place(chosen);
     context.strokeStyle = accent; context.globalAlpha = 0.7; context.lineWidth = 1.5;
@@ -65,14 +82,9 @@ function draw() {
       context.beginPath(); context.moveTo(x, y); context.lineTo(toX, toY); context.stroke();
     }
   }
-  context.globalAlpha = 0.85;
-  for (let i = 0; i < count; i++) {
-    if (hidden.has(data.group[i])) continue;
-    const [x, y] = place(i);
-    if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
-    context.drawImage(sprites[data.group[i]], x - size / 2, y - size / 2, size, size);
-  }
   context.globalAlpha = 1;
+  drawPoints(scale);
+  if (layer.width && layer.height) context.drawImage(layer, 0, 0, width, height);
   for (const [i, color, more] of [[hovered, ink, 2.5], [chosen, accent, 4]]) {
     if (i < 0) continue;
     const [x, y] = place(i);
