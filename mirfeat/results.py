@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 STATISTICS = ("mean", "std")
 _MALFORMED = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError),
-    *(EOFError, zipfile.BadZipFile),
+    *(EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error),
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,11 @@ _FACTS = ("id", "seconds", "rows", "notes", "size", "mtime_ns")
 MATRIX = "matrix.npy"
 """What ``load_features(mmap=True)`` keeps in a folder: no clip's file."""
 _ARRAYS = frozenset(("vector", "values", "within_variance", "starts", "ends", "weights"))
+# Of archives NumPy and zipfile raise all of these: NotImplementedError for a way of packing.
+_MALFORMED = (
+    *(OSError, ValueError, EOFError, MemoryError, KeyError, RuntimeError, NotImplementedError),
+    *(SyntaxError, zipfile.BadZipFile, zlib.error),
+)
 _BEING_REPLACED = (-2, -2)  # size and time of change that no file has
 
 
@@ -306,7 +312,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return arrays
     except FileNotFoundError:
         raise  # deleted by a writer since it was listed
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except _MALFORMED as error:
         raise StoreError(f"{path}: not a readable file of this store: {error}") from error
 
 
