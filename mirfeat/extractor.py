@@ -6,25 +6,22 @@ One clip: ``extract``, ``embed``, ``tags``. Many: ``extract_many`` (any source, 
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
 
-from mirfeat.audio.clip import Audio, AudioLike, PathLike, Source
-from mirfeat.audio.opened import is_file_like
+from mirfeat.audio.clip import AudioLike, PathLike, Source, needs_rate, source_of
 from mirfeat.audio.remote import located
 from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.pipeline import predictions
-from mirfeat.pipeline.clip import embedding_arrays, new_clip, vector_of
+from mirfeat.pipeline.clip import embedding_of, new_clip, vector_of
 from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag, TagsOverTime
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit, provenance_of
@@ -35,7 +32,7 @@ from mirfeat.runs.run import ExtractionRun, Item, OnError
 from mirfeat.store.formats import Format
 
 
-class Extractor:
+class Extractor(AbstractContextManager["Extractor"]):
     """Turns audio into a feature vector. Made by :func:`mirfeat.load_extractor`.
 
     Settings do not change after loading. A context manager: leaving it, or :meth:`close`, gives
@@ -68,9 +65,8 @@ class Extractor:
     @property
     def parts(self) -> tuple[Extractor, ...]:
         """The extractors that ``a+b`` consists of; just this one otherwise."""
-        if len(self._units) == 1:
-            return (self,)
-        return tuple(Extractor((unit,), self.max_seconds) for unit in self._units)
+        joined = len(self._units) > 1
+        return tuple(Extractor((u,), self.max_seconds) for u in self._units) if joined else (self,)
 
     def extract(self, audio: AudioLike, sample_rate: int | None = None) -> np.ndarray:
         """Feature vector of one clip, float32 (dimension,).
@@ -82,7 +78,8 @@ class Extractor:
             AudioError: this audio cannot be used; the message says why and what to do.
         """
         clip = new_clip("audio", self._source(audio, sample_rate), self._open(), keep_rows=False)
-        return vector_of(run_one(clip, self._open(), self.max_seconds), self._statistics())
+        statistics = tuple(unit.statistics for unit in self._units)
+        return vector_of(run_one(clip, self._open(), self.max_seconds), statistics)
 
     def extract_file(self, path: PathLike) -> np.ndarray:
         """Feature vector of one file or URL, float32 (dimension,)."""
@@ -92,8 +89,7 @@ class Extractor:
         """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
         unit = self._only("embed")
         clip = new_clip("audio", self._source(audio, sample_rate), [unit], keep_rows=True)
-        rows = run_one(clip, [unit], self.max_seconds).rows[0]
-        return self._embedding(unit, embedding_arrays(rows, unit.spec.mel.sample_rate))
+        return embedding_of(run_one(clip, [unit], self.max_seconds).rows[0], unit)
 
     def embed_file(self, path: PathLike) -> Embedding:
         """All rows of one file with their times."""
@@ -115,8 +111,7 @@ class Extractor:
         Raises:
             OptionError: the network has no tag head.
         """
-        unit = self._only("tags")
-        source = self._source(audio, sample_rate)
+        unit, source = self._only("tags"), self._source(audio, sample_rate)
         return predictions.tags(unit, source, self.max_seconds, top, unheard)
 
     def tags_over_time(
@@ -269,13 +264,7 @@ class Extractor:
         """Give the network's memory back; the extractor cannot be used any more."""
         self._units = ()
 
-    def __enter__(self) -> Extractor:
-        """The extractor itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
@@ -308,9 +297,6 @@ class Extractor:
             raise ConfigError(f"{self.name}: this extractor was closed. Load it again.")
         return self._units
 
-    def _statistics(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(unit.statistics for unit in self._units)
-
     def _only(self, what: str) -> Unit:
         self._open()
         if len(self._units) > 1:
@@ -319,33 +305,14 @@ class Extractor:
             )
         return self._units[0]
 
-    def _embedding(self, unit: Unit, arrays: dict[str, Any]) -> Embedding:
-        blocks, start = {}, 0
-        for block, size in unit.model.block_sizes.items():
-            blocks[block] = slice(start, start + size)
-            start += size
-        return Embedding(
-            **arrays, blocks=blocks, row_names=unit.row_names, provenance=self.provenance
-        )
-
     def _source(self, audio: AudioLike, sample_rate: int | None) -> Source:
-        if isinstance(audio, str | os.PathLike | Audio) or is_file_like(audio):
-            if sample_rate is not None:
-                raise OptionError(
-                    f"sample_rate={sample_rate} was given for something that has its own."
-                )
-            source: Source = audio
-            return source
-        if sample_rate is None:
-            rates = {unit.spec.mel.sample_rate for unit in self._units}
-            if len(rates) > 1:
-                raise AudioError(f"{self.name}: give the sample_rate of the array.")
-            if not self._warned:
-                self._warned = True
-                warnings.warn(
-                    f"no sample_rate given: taking the array to be at {self.sample_rate} Hz, the "
-                    f"rate of {self.name}. Pass extract(array, sample_rate).",
-                    MirfeatWarning,
-                    stacklevel=3,
-                )
-        return Audio(audio, self.sample_rate if sample_rate is None else sample_rate)
+        if sample_rate is not None or not needs_rate(audio):
+            return source_of(audio, sample_rate)
+        if len({unit.spec.mel.sample_rate for unit in self._units}) > 1:
+            raise AudioError(f"{self.name}: give the sample_rate of the array.")
+        if not self._warned:
+            self._warned = True
+            guess = f"taking the array to be at {self.sample_rate} Hz, the rate of {self.name}"
+            text = f"no sample_rate given: {guess}. Pass extract(array, sample_rate)."
+            warnings.warn(text, MirfeatWarning, stacklevel=3)
+        return source_of(audio, self.sample_rate)

@@ -64,3 +64,8 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def readable(name: object) -> str:
+    """A name for a message: bytes that are no text are escaped, as nobody could print them."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mirfeat.audio.decode import open_encoded, open_file
-from mirfeat.audio.opened import FileLike, name_of
+from mirfeat.audio.opened import FileLike, is_file_like, name_of
 from mirfeat.audio.reader import (
     MAX_RATE_HZ,
     MIN_RATE_HZ,
@@ -27,7 +27,7 @@ from mirfeat.audio.reader import (
     limit_samples,
 )
 from mirfeat.audio.remote import Remote, fetched, located
-from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError
+from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError, OptionError
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -116,6 +116,26 @@ class ArrayReader:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def needs_rate(audio: AudioLike) -> bool:
+    """Whether this is samples, which do not say at which rate they are."""
+    return not (isinstance(audio, str | os.PathLike | Audio) or is_file_like(audio))
+
+
+def source_of(audio: AudioLike, sample_rate: int | None) -> Source:
+    """What a caller gave, as something that can be opened.
+
+    Raises:
+        OptionError: a rate for something that has its own.
+        AudioError: no such samples.
+    """
+    if needs_rate(audio):
+        return Audio(audio, sample_rate)  # type: ignore[arg-type]
+    if sample_rate is not None:
+        raise OptionError(f"sample_rate={sample_rate} was given for something that has its own.")
+    source: Source = audio
+    return source
 
 
 @contextmanager

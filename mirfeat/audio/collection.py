@@ -26,6 +26,7 @@ from mirfeat.audio.remote import (
     shown,
 )
 from mirfeat.errors import OptionError, did_you_mean
+from mirfeat.files import readable
 
 logger = logging.getLogger("mirfeat")
 
@@ -90,7 +91,7 @@ def _once(found: list[Location], links: set[str]) -> list[Location]:
         known = taken.get(key, target if target != name and target in real else None)
         if known is not None:
             why = "the same file as" if known == target else "it would have the id of"
-            logger.warning("left out: %s (%s %s)", file, why, known)
+            logger.warning("left out: %s (%s %s)", readable(file), why, readable(known))
             continue
         taken[key] = target
         kept.append(file)
@@ -136,19 +137,25 @@ def _in_folder(folder: str, recursive: bool, links: set[str]) -> Iterator[Path]:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
-        logger.warning("left out: %s (%s)", error.filename, error.strerror)
+        logger.warning("left out: %s (%s)", readable(error.filename), error.strerror)
         return
     for entry in entries:
         if _is_folder(entry):
             if entry.name.lower().startswith(TRASH):
-                logger.warning("left out: %s (give it by name if there is music in it)", entry.path)
+                logger.warning(
+                    "left out: %s (give it by name if there is music in it)", readable(entry.path)
+                )
             elif recursive and entry.is_symlink():
-                logger.warning("left out: %s (a link to a folder; give it by name)", entry.path)
+                logger.warning(
+                    "left out: %s (a link to a folder; give it by name)", readable(entry.path)
+                )
             elif recursive:
                 yield from _in_folder(entry.path, recursive, links)
         elif os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES and _is_file(entry):
             if entry.name.startswith(RESOURCE_FORK) and _is_resource_fork(entry.path):
-                logger.warning("left out: %s (what macOS keeps beside a file)", entry.path)
+                logger.warning(
+                    "left out: %s (what macOS keeps beside a file)", readable(entry.path)
+                )
                 continue
             if entry.is_symlink():
                 links.add(os.path.abspath(entry.path))

@@ -22,7 +22,7 @@ _NO_GRANULE = (1 << 64) - 1
 OPUS_RATE = 48_000
 
 
-class Page(NamedTuple):
+class OggPage(NamedTuple):
     """One page. ``granule`` counts samples up to its end; None where no packet ends in it."""
 
     serial: int
@@ -125,7 +125,7 @@ def _damage(found: OggFile, why: str) -> None:
     found.damaged_at = sum(stream.samples / stream.rate for stream in found.streams)
 
 
-def _pages(file: OpenedFile, position: int, found: OggFile) -> Iterator[Page]:
+def _pages(file: OpenedFile, position: int, found: OggFile) -> Iterator[OggPage]:
     base, data = position, file.read_at(position, _BLOCK)
     at = 0
     while True:
@@ -141,13 +141,13 @@ def _pages(file: OpenedFile, position: int, found: OggFile) -> Iterator[Page]:
                 # Behind the last page there may be tags or padding; a page that is cut is a loss.
                 found.cut = cut
                 return
-            yield Page(0, 0, None, False, False, b"", 0, intact=False)
+            yield OggPage(0, 0, None, False, False, b"", 0, intact=False)
             continue
         yield page
         at += page.size
 
 
-def _page(data: bytes, at: int) -> Page | None:
+def _page(data: bytes, at: int) -> OggPage | None:
     """The page that begins there, if it lies there whole."""
     if data[at : at + 4] != b"OggS" or at + _HEADER > len(data):
         return None
@@ -158,7 +158,7 @@ def _page(data: bytes, at: int) -> Page | None:
         return None
     whole = data[at : at + size]
     granule = int.from_bytes(whole[6:14], "little")
-    return Page(
+    return OggPage(
         serial=int.from_bytes(whole[14:18], "little"),
         number=int.from_bytes(whole[18:22], "little"),
         granule=None if granule == _NO_GRANULE else granule,

@@ -25,7 +25,7 @@ from mirfeat.store.record import StoreInfo
 
 
 @dataclass(frozen=True)
-class Page:
+class MapFile:
     """A page that was written, and the store it shows."""
 
     path: Path
@@ -39,7 +39,7 @@ class Page:
         return webbrowser.open(self.path.absolute().as_uri())
 
 
-def map_store(arguments: argparse.Namespace) -> Page:
+def map_store(arguments: argparse.Namespace) -> MapFile:
     """Write the page of a store that the command line asks for."""
     store = arguments.store
     whole = load_features(store)
@@ -78,10 +78,10 @@ def map_store(arguments: argparse.Namespace) -> Page:
     shown = f"{len(table)} clips" + (f" of {len(whole)}" if len(whole) > len(table) else "")
     note = f"{shown}, laid out by {songs.origin}: clips near each other sound alike to it."
     write_map(output, songs, arguments.title or store.resolve().name, note)
-    return Page(output, store, len(table))
+    return MapFile(output, store, len(table))
 
 
-def demo(arguments: argparse.Namespace) -> Page:
+def demo(arguments: argparse.Namespace) -> MapFile:
     """Extract the bundled excerpts and write ``demo.html``; all of it without a network."""
     folder, records = arguments.output, list_examples()
     paths = [Path(record["path"]) for record in records.values()]
@@ -103,7 +103,7 @@ def demo(arguments: argparse.Namespace) -> Page:
     )
     write_map(page, songs, "What music sounds like to a network", _DEMO_NOTE)
     shutil.copyfile(FOLDER / "ATTRIBUTION.md", folder / "ATTRIBUTION.md")
-    return Page(page, folder / "features", len(table))
+    return MapFile(page, folder / "features", len(table))
 
 
 _DEMO_NOTE = (

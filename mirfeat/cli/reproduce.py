@@ -31,7 +31,7 @@ from mirfeat.evaluation.records import Evaluation, Table, join
 
 
 @dataclass(frozen=True)
-class Plan:
+class PaperPlan:
     """What of a paper can be run: features, and the protocols on each of its data sets.
 
     ``sets``: sets of features, each one or several extractors that stand side by side, with their
@@ -56,8 +56,8 @@ class Plan:
 _KIM2019 = tuple(
     (f"kim2019-{name}",) for name in ("ss-r", "ms-sr-fc", "ms-cr-6", "ms-cr-4", "ms-cr-2", "mss-cr")
 )
-PLANS: Mapping[str, Plan] = {
-    "choi2017": Plan(
+PLANS: Mapping[str, PaperPlan] = {
+    "choi2017": PaperPlan(
         "Choi et al. 2017: transfer learning for music classification and regression tasks",
         (
             ("choi2017?checkpoint=msd&statistics=paper", "mfcc"),
@@ -71,7 +71,7 @@ PLANS: Mapping[str, Plan] = {
         own_folds=("jamendo-vocal", "urbansound8k"),
         missing=(("AUC-ROC of the source task", "mirfeat evaluate tagging, on tags of your own"),),
     ),
-    "hamel2013": Plan(
+    "hamel2013": PaperPlan(
         "Hamel et al. 2013: transfer learning in MIR",
         tuple((f"hamel2013-{name}?max_seconds=30",) for name in ("base", "genre", "tag")),
         ("linear", "few-shot", "similarity"),
@@ -83,7 +83,7 @@ PLANS: Mapping[str, Plan] = {
             ("embeddings without the data set they are scored on", "mirfeat train, for each"),
         ),
     ),
-    "kim2018": Plan(
+    "kim2018": PaperPlan(
         "Kim et al. 2018: transfer learning of artist group factors",
         (("kim2018-stn",), ("kim2018-mtn",)),
         ("source-grid",),
@@ -94,7 +94,7 @@ PLANS: Mapping[str, Plan] = {
             ("Table 5: the wide single-task network", "nothing: it is not built"),
         ),
     ),
-    "kim2019": Plan(
+    "kim2019": PaperPlan(
         "Kim et al. 2019: one deep music representation to rule them all?",
         _KIM2019,
         ("mlp",),
@@ -141,7 +141,7 @@ def reproduce(arguments: argparse.Namespace) -> Path:
 
 
 def _scores(
-    plan: Plan, dataset: Dataset, arguments: argparse.Namespace, missing: list[tuple[str, str]]
+    plan: PaperPlan, dataset: Dataset, arguments: argparse.Namespace, missing: list[tuple[str, str]]
 ) -> Iterator[tuple[str, Evaluation]]:
     """Results of a data set for each of its targets, by the paper's name of the task."""
     if dataset.kind not in ("classification", "regression"):
@@ -184,7 +184,7 @@ def find_folder(dataset: Dataset, data: Path) -> Path | None:
 
 
 def _features(
-    plan: Plan,
+    plan: PaperPlan,
     dataset: Dataset,
     root: Path,
     labels: LabelTable,
@@ -212,7 +212,7 @@ def _extracted(
     dataset: Dataset,
     root: Path,
     labels: LabelTable,
-    plan: Plan,
+    plan: PaperPlan,
     arguments: argparse.Namespace,
 ) -> Path | None:
     name, options = parse_extractor(text)
@@ -229,7 +229,7 @@ def _extracted(
     return store
 
 
-def _published(plan: Plan, paper: str, task: str) -> str | None:
+def _published(plan: PaperPlan, paper: str, task: str) -> str | None:
     known = plan.published or task
     return known if known in published_tasks(paper) else None
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mirfeat.audio.remote import is_url
 from mirfeat.errors import OptionError
-from mirfeat.explore.neighbours import Neighbour, Neighbours
+from mirfeat.explore.neighbours import NearClip, Neighbours
 from mirfeat.explore.same_way import load_same
 from mirfeat.files import replacing
 from mirfeat.results import FeatureTable
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     """A query and the clips nearest to it."""
 
     query: str
-    near: Sequence[Neighbour]
+    near: Sequence[NearClip]
 
 
 def similar(arguments: argparse.Namespace) -> str:

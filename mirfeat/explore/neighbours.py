@@ -16,7 +16,7 @@ Metric = Literal["cosine", "l1"]
 METRICS: tuple[Metric, ...] = ("cosine", "l1")
 
 
-class Neighbour(NamedTuple):
+class NearClip(NamedTuple):
     """A clip near another one: cosine similarity in [-1, 1], or L1 distance, 0 or more."""
 
     id: str
@@ -74,7 +74,7 @@ class Neighbours:
         """Number of clips."""
         return len(self.ids)
 
-    def nearest(self, vector: np.ndarray, top: int = 10) -> list[Neighbour]:
+    def nearest(self, vector: np.ndarray, top: int = 10) -> list[NearClip]:
         """The ``top`` clips nearest to a vector, float32 (dimension,), nearest first.
 
         Raises:
@@ -83,7 +83,7 @@ class Neighbours:
         near = self.search(np.asarray(vector)[None], top)
         return self._named(near.rows[0], near.values[0])
 
-    def nearest_to(self, id: str, top: int = 10) -> list[Neighbour]:
+    def nearest_to(self, id: str, top: int = 10) -> list[NearClip]:
         """The clips nearest to one of the table, itself left out.
 
         Raises:
@@ -134,7 +134,7 @@ class Neighbours:
             points = points / np.where(length > 0, length, 1)
         return np.ascontiguousarray(points, dtype=np.float32)
 
-    def _named(self, rows: np.ndarray, values: np.ndarray) -> list[Neighbour]:
+    def _named(self, rows: np.ndarray, values: np.ndarray) -> list[NearClip]:
         return [
-            Neighbour(self.ids[row], float(value)) for row, value in zip(rows, values, strict=True)
+            NearClip(self.ids[row], float(value)) for row, value in zip(rows, values, strict=True)
         ]

@@ -30,7 +30,7 @@ from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import TAGS as MSD_TAGS
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
-from mirfeat.networks.musicnn_network import FRAMES, LAYERS, LayerTaps, Musicnn
+from mirfeat.networks.musicnn_network import FRAMES, LAYERS, Musicnn, MusicnnTaps
 from mirfeat.networks.population import synthetic_segment
 from mirfeat.networks.scaling import Levels
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec, ForeignFormat, Paper
@@ -105,7 +105,7 @@ def build(weights: Weights | None, options: Mapping[str, Any]) -> Model:
     tags: list[str] = weights.metadata["labels"]["tag"]
     network = Musicnn(len(tags))
     fill({"network": network}, weights)
-    return Model(Frontend(MEL), LayerTaps(network.eval(), options["layers"].split(","), tags))
+    return Model(Frontend(MEL), MusicnnTaps(network.eval(), options["layers"].split(","), tags))
 
 
 @torch.no_grad()

@@ -123,7 +123,7 @@ MAPS = {
 LAYERS = (*MAPS, "max_pool", "penultimate", "taggram")
 
 
-class LayerTaps(nn.Module):
+class MusicnnTaps(nn.Module):
     """Rows of chosen layers: of maps the mean over frames and the variance inside.
 
     Shape: [B, 1, F, T] -> two of [B, D]. What a segment has one of (``max_pool``, ``penultimate``,

@@ -18,7 +18,7 @@ from mirfeat.audio.reader import Reader
 from mirfeat.audio.segments import Segment, Segmenter
 from mirfeat.errors import NonFiniteFeatureError
 from mirfeat.pipeline.unit import Unit
-from mirfeat.results import Moments
+from mirfeat.results import Embedding, Moments
 
 
 @dataclass(eq=False)
@@ -145,3 +145,17 @@ def embedding_arrays(rows: ClipRows, sample_rate: int) -> dict[str, Any]:
         "ends": np.array([segment.end for segment in segments]) / sample_rate,
         "weights": np.array([segment.weight for segment in segments]),
     }
+
+
+def embedding_of(rows: ClipRows, unit: Unit) -> Embedding:
+    """All rows of a clip, which were kept, with their times and the blocks of a row."""
+    blocks, start = {}, 0
+    for block, size in unit.model.block_sizes.items():
+        blocks[block] = slice(start, start + size)
+        start += size
+    return Embedding(
+        **embedding_arrays(rows, unit.spec.mel.sample_rate),
+        blocks=blocks,
+        row_names=unit.row_names,
+        provenance=unit.provenance,
+    )

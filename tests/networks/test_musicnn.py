@@ -25,7 +25,7 @@ from mirfeat.files import sha256_of
 from mirfeat.networks import musicnn, registry
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.frontend import Frontend
-from mirfeat.networks.musicnn_network import LAYERS, MAPS, LayerTaps
+from mirfeat.networks.musicnn_network import LAYERS, MAPS, MusicnnTaps
 from mirfeat.networks.population import synthetic_segment
 from mirfeat.networks.registry import get_spec
 from tests.support import slow_twins
@@ -40,9 +40,9 @@ def weights() -> Weights:
     return musicnn.initialise(0)
 
 
-def network(weights: Weights, *layers: str) -> LayerTaps:
+def network(weights: Weights, *layers: str) -> MusicnnTaps:
     taps = musicnn.build(weights, {"layers": ",".join(layers or LAYERS)}).network
-    assert isinstance(taps, LayerTaps)
+    assert isinstance(taps, MusicnnTaps)
     return taps
 
 
@@ -51,7 +51,7 @@ def images(count: int = 3) -> torch.Tensor:
     return Frontend(musicnn.MEL)(torch.from_numpy(np.stack(sounds)))
 
 
-def by_layer(taps: LayerTaps, image: torch.Tensor) -> dict[str, torch.Tensor]:
+def by_layer(taps: MusicnnTaps, image: torch.Tensor) -> dict[str, torch.Tensor]:
     sizes = list(taps.block_sizes.values())
     return dict(zip(taps.layers, taps(image)[0].split(sizes, dim=1), strict=True))
 
