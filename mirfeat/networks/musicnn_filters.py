@@ -78,7 +78,7 @@ class BandFilters(_Strongest):
         self.register_buffer("forth", waves.float(), persistent=False)
         self.register_buffer("back", back.float().contiguous(), persistent=False)
         self._groups = 0
-        for group in self.turned.split(_FILTERS_AT_ONCE):
+        for group in torch.split(self.turned, _FILTERS_AT_ONCE):
             matrix = _spectra(group, bands).float().contiguous()
             self.register_buffer(f"spectra{self._groups}", matrix, persistent=False)
             self._groups += 1
@@ -92,7 +92,7 @@ class BandFilters(_Strongest):
         groups = [self.get_buffer(f"spectra{index}") for index in range(self._groups)]
         strongest = [
             torch.cat([self._strongest(spectra, part) for spectra in groups])
-            for part in waves.split(_FRAMES_AT_ONCE, dim=2)
+            for part in torch.split(waves, _FRAMES_AT_ONCE, dim=2)
         ]
         return self.finish(torch.cat(strongest, dim=1))
 

@@ -102,8 +102,12 @@ def vars_of(result: Result) -> tuple[str | None, str | None]:
 
 
 def test_an_actor_computes_what_a_local_run_does(
-    mfcc: mirfeat.Extractor, clips: list[Path], expected: mirfeat.FeatureTable
+    mfcc: mirfeat.Extractor,
+    clips: list[Path],
+    expected: mirfeat.FeatureTable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("MIRFEAT_PROTOCOLS", "file")
     worker = Worker(Job("mfcc", {}, mfcc.provenance), Pool(cpus_per_actor=1))
     places = [path if index % 2 else Remote(path.as_uri()) for index, path in enumerate(clips)]
     tasks = [

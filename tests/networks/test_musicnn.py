@@ -178,7 +178,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, weights: Weights) -> Path:
     # The state of the optimiser lies in the authors' file too.
     other = {"beta1_power": np.float32(0.9), "conv2d/bias/Adam": np.zeros(204, np.float32)}
     with zipfile.ZipFile(path, "w") as archive:
-        for name, factor in (("MSD_musicnn", 1), ("MTT_musicnn", -1)):
+        for name, factor in (("MSD_musicnn", 1), ("MTT_musicnn", 1.5)):
             tensors = {key: np.float32(factor) * value for key, value in kernels(ours)}
             index, data = bundle({**tensors, **{k: np.array(v) for k, v in other.items()}})
             archive.writestr(f"musicnn/{name}/.index", index)
@@ -233,8 +233,10 @@ def test_pip_fetches_the_package_once_and_its_conversion_stays(
     assert sorted(path.name for path in cache.iterdir()) == [
         musicnn.WHEEL,
         "musicnn-msd-v1.LICENCE.txt",
+        "musicnn-msd-v1.json",
         "musicnn-msd-v1.safetensors",
         "musicnn-mtt-v1.LICENCE.txt",
+        "musicnn-mtt-v1.json",
         "musicnn-mtt-v1.safetensors",
     ]
     assert (cache / "musicnn-mtt-v1.LICENCE.txt").read_text() == "Permission to use …\n"

@@ -15,7 +15,7 @@ import torch
 import mirfeat
 from mirfeat.audio.clip import Audio
 from mirfeat.audio.segments import Segment
-from mirfeat.errors import AudioError
+from mirfeat.errors import AudioError, MachineError
 from mirfeat.networks import mfcc
 from mirfeat.networks.model import Rows
 from mirfeat.pipeline import threads as pipeline
@@ -308,21 +308,44 @@ def test_a_bug_in_the_network_ends_the_run_and_its_threads() -> None:
     assert not decoders()
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), MemoryError("a bug")])
-def test_a_bug_in_a_decoder_ends_the_run_and_its_threads(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def fails_at(monkeypatch: pytest.MonkeyPatch, error: Exception, *ids: str) -> None:
     decode = pipeline.clip_segments
 
     def sometimes(clip: Clip, *arguments: object) -> Iterator[tuple[int, Segment]]:
-        if clip.id == "5":
+        if clip.id in ids:
             raise error
         yield from decode(clip, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "clip_segments", sometimes)
+
+
+def test_a_bug_in_a_decoder_ends_the_run_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_at(monkeypatch, ZeroDivisionError("a bug"), "5")
     units = [unit_of()]
     clips = (clip_of(number, units) for number in range(50))
-    with pytest.raises(type(error), match="a bug"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        finishes(lambda: list(run_many(clips, units, None, workers=3)))
+    assert not decoders()
+
+
+def test_a_clip_that_needs_too_much_memory_is_one_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails_at(monkeypatch, MemoryError("too much"), "5")
+    units = [unit_of()]
+    clips = (clip_of(number, units) for number in range(20))
+    done = finishes(lambda: list(run_many(clips, units, None, workers=3)))
+    assert [clip.id for clip in done if clip.error is not None] == ["5"]
+    assert not decoders()
+
+
+def test_no_memory_for_one_clip_after_the_other_is_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails_at(monkeypatch, MemoryError("too much"), *map(str, range(5, 20)))
+    units = [unit_of()]
+    clips = (clip_of(number, units) for number in range(20))
+    with pytest.raises(MachineError, match="memory"):
         finishes(lambda: list(run_many(clips, units, None, workers=3)))
     assert not decoders()
 
@@ -371,7 +394,7 @@ def test_out_of_memory_makes_batches_smaller_for_good_and_says_so(
 
 def test_out_of_memory_with_a_single_segment_is_the_end() -> None:
     units = [unit_of(batch_size=4, run=limited_memory(0, []))]
-    with pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.raises(MachineError, match="no memory"):
         finishes(lambda: run(units, workers=2))
     assert not decoders()
 
