@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import grimp
@@ -62,6 +63,15 @@ def test_rooms_have_few_arrows_and_no_circle() -> None:
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    names = Counter(
+        name
+        for file in FILES
+        for name in re.findall(r"^class (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("word", ["utils", "core", "base", "helpers"])
