@@ -91,7 +91,8 @@ def _once(found: list[Location], links: set[str]) -> list[Location]:
         known = taken.get(key, target if target != name and target in real else None)
         if known is not None:
             why = "the same file as" if known == target else "it would have the id of"
-            logger.warning("left out: %s (%s %s)", readable(file), why, readable(known))
+            both = readable(shown(file)), why, readable(shown(known))
+            logger.warning("left out: %s (%s %s)", *both)
             continue
         taken[key] = target
         kept.append(file)

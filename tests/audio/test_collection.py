@@ -73,6 +73,17 @@ def test_two_names_of_one_id_are_one_row_with_a_word(
     assert ids_of(found, tmp_path) == [twins[1]]
 
 
+def test_an_address_given_twice_is_said_without_its_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    address = "https://me:hidden@example.org/a.mp3?X-Signature=hidden"
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        found, _ = survey([address, address], recursive=True)
+    assert len(found) == 1
+    assert "https://example.org/a.mp3 (the same file as https://example.org/a.mp3)" in caplog.text
+    assert "hidden" not in caplog.text
+
+
 def test_a_file_whose_name_begins_like_a_list_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
