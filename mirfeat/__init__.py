@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mirfeat.audio.clip import Audio
     from mirfeat.checkpoints.info import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
-    from mirfeat.excerpts import example, list_examples
+    from mirfeat.explore.excerpts import example, list_examples
     from mirfeat.extractor import Extractor
     from mirfeat.loading import concatenate, load_extractor
     from mirfeat.networks.registry import list_extractors, register
@@ -36,12 +36,12 @@ _HOME = {
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",
-    "example": "excerpts",
+    "example": "explore.excerpts",
     "extract_dataset": "distributed.cluster",
     "extract_on_devices": "distributed.devices",
     "find_audio": "audio.collection",
     "info": "checkpoints.info",
-    "list_examples": "excerpts",
+    "list_examples": "explore.excerpts",
     "list_extractors": "networks.registry",
     "load_embeddings": "store.reading",
     "load_extractor": "loading",

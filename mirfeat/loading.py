@@ -17,9 +17,9 @@ from mirfeat.errors import ConfigError, OptionError
 from mirfeat.extractor import Extractor
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.options import common, refuse_unknown
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.options import common, refuse_unknown
 from mirfeat.pipeline.unit import Unit
 from mirfeat.provenance import Provenance
 from mirfeat.results import check_statistics
@@ -143,7 +143,8 @@ def load_unit(spec: ExtractorSpec, given: Mapping[str, Any], settings: Mapping[s
     """Load the network of ``spec``.
 
     ``given`` are values for options of its own, and perhaps of other extractors; ``settings`` has
-    a checked value for each option that every extractor takes (:data:`mirfeat.options.COMMON`).
+    a checked value for each option that every extractor takes
+    (:data:`mirfeat.networks.options.COMMON`).
 
     Raises:
         OptionError: a value that this extractor does not take.

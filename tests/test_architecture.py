@@ -45,7 +45,7 @@ def test_the_page_draws_the_contract_and_the_tree() -> None:
 
 
 def test_the_top_is_seen_at_a_glance() -> None:
-    assert len(rooms()) <= 24
+    assert len(rooms()) <= 22
     assert len(PAGE.splitlines()) <= 70
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from mirfeat.checkpoints import downloads as hub
 from mirfeat.checkpoints import fourtu
 from mirfeat.networks.checkpoint import read_record
+from mirfeat.networks.options import defaults
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.options import defaults
 
 
 def describe(spec: ExtractorSpec) -> dict[str, Any]:

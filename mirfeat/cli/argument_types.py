@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from mirfeat.errors import OptionError
-from mirfeat.options import Option
+from mirfeat.networks.options import Option
 
 
 def whole(text: str) -> int:

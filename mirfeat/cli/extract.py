@@ -13,7 +13,7 @@ from mirfeat.audio.remote import Location
 from mirfeat.cli.output import SOME_FAILED, print_json, say_next, shown, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
-from mirfeat.options import COMMON
+from mirfeat.networks.options import COMMON
 from mirfeat.results import RunReport
 from mirfeat.runs.progress import duration
 from mirfeat.store.jobarray import Shard

@@ -15,7 +15,7 @@ from pathlib import Path
 from mirfeat.audio.remote import is_url
 from mirfeat.errors import AudioError, LabelsError, MirfeatWarning
 from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
-from mirfeat.excerpts import FOLDER, list_examples
+from mirfeat.explore.excerpts import FOLDER, list_examples
 from mirfeat.explore.map_page import write_map
 from mirfeat.explore.players import sources
 from mirfeat.explore.song_map import aligned_labels, make_map, sample

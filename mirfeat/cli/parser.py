@@ -18,7 +18,7 @@ from mirfeat.cli.evaluate_parser import (
 )
 from mirfeat.cli.explore_parser import add_explore
 from mirfeat.cli.train_parser import add_training
-from mirfeat.options import COMMON
+from mirfeat.networks.options import COMMON
 from mirfeat.version import __version__
 
 

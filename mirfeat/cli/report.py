@@ -29,7 +29,7 @@ from mirfeat.evaluation.pages.drawing import Drawing, need_matplotlib
 from mirfeat.evaluation.pages.page import Section, write_page
 from mirfeat.evaluation.protocols import PROTOCOLS, run
 from mirfeat.evaluation.records import Evaluation, Table, join
-from mirfeat.options import COMMON
+from mirfeat.networks.options import COMMON
 from mirfeat.store.record import StoreInfo, is_store
 
 ALL = ("svm-grid", "layer-sweep", "mlp", "few-shot", "similarity", "map")

@@ -1,1 +1,1 @@
-"""Looking at music and listening to it: neighbours, a map with players, tags over time."""
+"""Looking at music and listening: what comes with the package, neighbours, maps, tags over time."""

@@ -20,8 +20,8 @@ from mirfeat.errors import OptionError
 from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.options import Option, as_given
 from mirfeat.networks.population import folded, synthetic_segment
-from mirfeat.options import Option, as_given
 
 FEATURE_SIZE = 256
 # Which there are is known once the checkpoint is open: choose_sources checks them.

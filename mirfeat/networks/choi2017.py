@@ -31,10 +31,10 @@ from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import CHANNELS, TAGS, Choi2017, ClipTaps, FrozenTaps
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
+from mirfeat.networks.options import Option, one_of
 from mirfeat.networks.population import freeze_statistics, synthetic_segment
 from mirfeat.networks.scaling import DecibelScale
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec, ForeignFormat, Paper
-from mirfeat.options import Option, one_of
 
 # The authors extracted features in batches of 256 clips.
 AUTHORS_BATCH = 256

@@ -31,11 +31,11 @@ from mirfeat.networks.choi2017_network import TAGS as MSD_TAGS
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
 from mirfeat.networks.musicnn_network import FRAMES, LAYERS, Musicnn, MusicnnTaps
+from mirfeat.networks.options import Option
 from mirfeat.networks.population import synthetic_segment
 from mirfeat.networks.scaling import Levels
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec, ForeignFormat, Paper
 from mirfeat.networks.tensor_bundle import BundleError, read_bundle
-from mirfeat.options import Option
 
 # The 50 most frequent tags of MagnaTagATune, in the order of the head (configuration.py). Those of
 # the Million Song Dataset are choi2017's, in the same order.

@@ -15,7 +15,7 @@ from mirfeat.audio.segments import SegmentSpec
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.frontend import MelSpec
 from mirfeat.networks.model import Model
-from mirfeat.options import Option
+from mirfeat.networks.options import Option
 
 
 @dataclass(frozen=True)

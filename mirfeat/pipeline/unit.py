@@ -10,8 +10,8 @@ import torch
 
 from mirfeat.audio.segments import SegmentSpec
 from mirfeat.networks.model import Model, Rows
+from mirfeat.networks.options import COMMON, defaults
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.options import COMMON, defaults
 from mirfeat.provenance import Provenance
 
 

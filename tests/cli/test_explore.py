@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import mirfeat
-from mirfeat import excerpts
 from mirfeat.cli import map as cli_map
 from mirfeat.cli.parser import get_parser
+from mirfeat.explore import excerpts
 from tests.support.commands import Mirfeat, in_process
 from tests.support.sounds import music, write_wav
 

@@ -9,8 +9,8 @@ import mirfeat
 from mirfeat.cli.parser import get_parser
 from mirfeat.errors import OptionError
 from mirfeat.networks.frontend import Frontend
+from mirfeat.networks.options import COMMON, common, defaults
 from mirfeat.networks.registry import get_spec, list_extractors
-from mirfeat.options import COMMON, common, defaults
 from mirfeat.transformer import AudioFeatures
 
 TYPED = {"layers", "sources", "batch_norm"}  # options of single extractors, for completion

@@ -7,7 +7,7 @@ import soundfile
 
 import mirfeat
 from mirfeat.errors import OptionError
-from mirfeat.excerpts import FOLDER
+from mirfeat.explore.excerpts import FOLDER
 
 
 def test_an_example_is_a_file_of_music() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mirfeat.errors import OptionError
 
-FOLDER = Path(__file__).parent / "examples"
+FOLDER = Path(__file__).parents[1] / "examples"
 
 
 def list_examples() -> dict[str, dict[str, str]]:
