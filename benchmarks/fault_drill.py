@@ -31,10 +31,10 @@ from mirfeat.store.reading import load_features
 # Parts of a few files, so that there is something to lose at every moment.
 CHILD = """
 import sys
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.store import writer
 writer.PART_ROWS = int(sys.argv[1])
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(main(sys.argv[2:]))
 """
 EXPECTED = {
     "csv": r"\.lock|store\.json|failures\.csv|features\.csv",

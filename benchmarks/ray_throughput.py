@@ -22,8 +22,8 @@ import numpy as np
 
 import mirfeat
 from benchmarks.tables import print_machine, print_table, write_clips
+from mirfeat.audio.addresses import Location
 from mirfeat.audio.collection import find_audio
-from mirfeat.audio.remote import Location
 from mirfeat.distributed import cluster as distributed
 from mirfeat.distributed.actors import Worker
 

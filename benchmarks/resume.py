@@ -31,7 +31,7 @@ import json, resource, sys, time
 from pathlib import Path
 started = float(sys.argv[1])
 spent = {}
-from mirfeat.cli import commands as cli, extract as extracting
+from mirfeat.cli import extract as extracting, main
 from mirfeat.runs import filling
 from mirfeat.store import reading as store
 from mirfeat.store.writer import StoreWriter
@@ -59,7 +59,7 @@ def noted(self, row):
     spent.setdefault("first vector", time.time() - started)
     add(self, row)
 StoreWriter.add = noted
-code = cli.main(sys.argv[2:])
+code = main(sys.argv[2:])
 scale = 1 if sys.platform == "darwin" else 1024
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 if (status := Path("/proc/self/status")).exists():

@@ -1,6 +1,6 @@
 """``python -m mirfeat``."""
 
-from mirfeat.cli.commands import main
+from mirfeat.cli.entry import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mirfeat.audio.addresses import located
 from mirfeat.audio.clip import AudioLike, PathLike, Source, needs_rate, source_of
-from mirfeat.audio.remote import located
 from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError

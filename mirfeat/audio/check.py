@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mirfeat.audio.addresses import Location
 from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
 from mirfeat.audio.convert import Converter
 from mirfeat.audio.decode import FileReader
-from mirfeat.audio.remote import Location
 from mirfeat.errors import AudioError, MissingPackageError
 
 # Full scale of 16 bits; a peak or two reach it in any loud recording, clipping does much oftener.

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from mirfeat.audio.addresses import Remote, located
 from mirfeat.audio.decode import open_encoded, open_file
 from mirfeat.audio.opened import FileLike, is_file_like, name_of
 from mirfeat.audio.reader import (
@@ -26,7 +27,7 @@ from mirfeat.audio.reader import (
     block_samples,
     limit_samples,
 )
-from mirfeat.audio.remote import Remote, fetched, located
+from mirfeat.audio.remote import fetched
 from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError, OptionError
 
 PathLike: TypeAlias = str | os.PathLike[str]

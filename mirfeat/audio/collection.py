@@ -5,26 +5,16 @@ A run over a million files asks each of them as little as possible: paths stay t
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mirfeat.audio.addresses import Location, Remote, is_url, located, shown
 from mirfeat.audio.clip import PathLike
+from mirfeat.audio.ids import common_folder, folder_of
 from mirfeat.audio.lists import read_list
-from mirfeat.audio.remote import (
-    RESOURCE_FORK,
-    TRASH,
-    Location,
-    Remote,
-    asked,
-    files_in,
-    is_url,
-    located,
-    shown,
-)
+from mirfeat.audio.remote import RESOURCE_FORK, TRASH, asked, files_in
 from mirfeat.errors import OptionError, did_you_mean
 from mirfeat.files import readable
 
@@ -107,10 +97,10 @@ def _taken(
     if given.startswith("@") and not os.path.isfile(given):
         listed = read_list(given[1:])
         links |= {os.path.abspath(name) for name in listed if os.path.islink(name)}
-        return [located(line) for line in listed], set(map(_folder_of, listed))
+        return [located(line) for line in listed], set(map(folder_of, listed))
     if is_url(given):
         remote = files_in(given, AUDIO_SUFFIXES, recursive=recursive)
-        return ([Remote(given)], [_folder_of(given)]) if remote is None else ([*remote], [given])
+        return ([Remote(given)], [folder_of(given)]) if remote is None else ([*remote], [given])
     if os.path.isdir(given):
         return [*_in_folder(given, recursive, links)], [given]
     # A file that is not there is listed as failed, so that one of many does not end a run.
@@ -118,7 +108,7 @@ def _taken(
         raise OptionError(_nothing_there(given))
     if os.path.islink(given):
         links.add(os.path.abspath(given))
-    return [Path(given)], [_folder_of(given)]
+    return [Path(given)], [folder_of(given)]
 
 
 def _nothing_there(given: str) -> str:
@@ -211,105 +201,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     except (OSError, ValueError):  # a name with a NUL
         return -1, -1
     return facts.st_size, facts.st_mtime_ns
-
-
-def folder_of_all(files: Iterable[PathLike]) -> Location:
-    """Nearest folder that has all ``files`` in it."""
-    return common_folder(set(map(_folder_of, files)))
-
-
-def common_folder(folders: Iterable[PathLike]) -> Location:
-    """Nearest folder that has all ``folders`` in it, absolute.
-
-    Raises:
-        OptionError: some are on disk and some are URLs, or URLs of different kinds.
-    """
-    names = [shown(folder) for folder in folders]
-    kinds = {name.partition("://")[0] if is_url(name) else "" for name in names}
-    if not kinds:
-        return Path.cwd()
-    if len(kinds) > 1:
-        places = " and ".join(sorted(f"{kind}://" if kind else "the disk" for kind in kinds))
-        raise OptionError(
-            f"files from {places} have no folder in common that ids could be relative to. Run once "
-            "for each, with its --root; both may go into one folder of features."
-        )
-    if not (kind := kinds.pop()):
-        return Path(os.path.commonpath(list(map(os.path.abspath, names))))
-    parts = [name.partition("://")[2].rstrip("/").split("/") for name in names]
-    first, last = min(parts), max(parts)
-    pairs = zip(first, last, strict=False)
-    shared = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
-    return Remote(f"{kind}://{'/'.join(part for part, _ in shared)}")
-
-
-def _folder_of(path: PathLike) -> str:
-    text = shown(path)
-    if is_url(text):
-        start, _, rest = text.partition("?")[0].partition("://")
-        return f"{start}://{rest.rpartition('/')[0]}"
-    return os.path.dirname(text)
-
-
-def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
-    """Names in results: paths relative to ``root``, with ``/``; bytes that are no text are escaped.
-
-    Raises:
-        OptionError: a path outside ``root``, or the same file twice.
-    """
-    start = _start(root)
-    ids: dict[str, None] = {}
-    for path in paths:
-        absolute = _absolute(path)
-        if not absolute.startswith(start):
-            base = start.rstrip("/\\") or start
-            raise OptionError(f"{shown(path)} is not below {base}, which ids are relative to.")
-        relative = absolute[len(start) :]
-        if is_url(absolute):
-            relative = _as_file_name(relative)
-        elif os.sep != "/":
-            relative = relative.replace(os.sep, "/")
-        id = os.fsencode(relative).decode("utf-8", "backslashreplace")
-        if id in ids:
-            raise OptionError(f"{shown(path)} was given twice.")
-        ids[id] = None
-    return list(ids)
-
-
-def is_gone(id: str, root: PathLike) -> bool:
-    """Whether there is no file of this id below ``root``; of URLs nobody asks."""
-    start = _start(root)
-    if is_url(start) or os.path.lexists(start + id):
-        return False
-    # The escapes of bytes that are no text, as :func:`ids_of` writes them.
-    plain = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), id)
-    try:
-        return not os.path.lexists(start + plain)
-    except (OSError, ValueError):
-        return True
-
-
-def _as_file_name(key: str) -> str:
-    """A key of an object so that it can be a file below a folder: it may hold ``//`` and ``..``."""
-    parts = key.lstrip("/").split("/")
-    return "/".join({"": "%2F", ".": "%2E", "..": "%2E%2E"}.get(part, part) for part in parts)
-
-
-def outside(paths: Iterable[PathLike], root: PathLike) -> PathLike | None:
-    """The first of ``paths`` that is not below ``root``, if there is one."""
-    start = _start(root)
-    return next((path for path in paths if not _absolute(path).startswith(start)), None)
-
-
-def _absolute(path: PathLike) -> str:
-    text = shown(path)
-    # Text outside this machine is left alone: keys of objects may hold "//" and "..".
-    return text if is_url(text) else os.path.abspath(text)
-
-
-def _start(root: PathLike) -> str:
-    """What everything below ``root`` begins with."""
-    text = _absolute(root)
-    if is_url(text):
-        return text if text.endswith("://") else text.rstrip("/") + "/"
-    return text if text.endswith(os.sep) else text + os.sep

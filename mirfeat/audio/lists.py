@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from mirfeat.audio.remote import is_url
+from mirfeat.audio.addresses import is_url
 from mirfeat.errors import OptionError
 
 PLAYLIST_SUFFIXES = (".m3u", ".m3u8")

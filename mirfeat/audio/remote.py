@@ -8,33 +8,28 @@ that every check of local files holds for it. Disk needed: one file per decoding
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hashlib
-import ipaddress
 import logging
 import os
-import re
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+from mirfeat.audio.addresses import Remote, protocol_of, public, without_secrets
+from mirfeat.audio.web import PrivateRedirectError, client
 from mirfeat.errors import DecodeError, MissingPackageError, OptionError
 
 T = TypeVar("T")
 
 logger = logging.getLogger("mirfeat")
 
-# One letter is a drive of Windows.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 TRIES, _PAUSE_SECONDS = 3, 0.5
 # Questions about single files wait for the network, not for this machine.
 _ASKING_THREADS = 16
@@ -53,97 +48,6 @@ _CHANGE_MARKS = (
 # Kinds of addresses that are taken; others by name in this environment variable.
 PROTOCOLS = ("s3", "gs", "az", "http", "https", "hf")
 ALLOWED = "MIRFEAT_PROTOCOLS"
-# Set to 1: a public address may lead to a host of this network.
-PRIVATE = "MIRFEAT_PRIVATE_REDIRECTS"
-# Parts of a query that are no part of a name: signatures, and what comes with them.
-_SECRET = re.compile(
-    r"(x-(amz|goog|ms|oss|bce)-.*|.*(sig|token|secret|passw|credential|auth|signature|access-?key)"
-    r".*|.*api_?-?key.*|key|key-pair-id|policy|expires|googleaccessid|awsaccesskeyid|hdnts|hdnea"
-    r"|s[evprt]|sip|spr|sr|skoid|sktid|skt|ske|sks|skv|response-content-.*|response-cache-.*)",
-    re.IGNORECASE,
-)
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
-
-
-def public(url: str) -> str:
-    """A URL without user, password and signature: what may be shown, and what ids are made of.
-
-    Other parts of a query stay, as they may say which file is meant.
-    """
-    start, _, rest = url.partition("://")
-    place, question, query = rest.partition("?")
-    host, slash, path = place.partition("/")
-    host = host.rpartition("@")[2]
-    if question:
-        query = query.partition("#")[0]
-        kept = [part for part in query.split("&") if not _is_secret(part)]
-        query = "?" + "&".join(kept) if kept and kept != [""] else ""
-    elif _protocol(url) in ("http", "https"):
-        path = path.partition("#")[0]
-    return f"{start}://{host}{slash}{path}{query}"
-
-
-def _is_secret(part: str) -> bool:
-    return _SECRET.fullmatch(part.partition("=")[0]) is not None
-
-
-def without_secrets(text: str) -> str:
-    """A message of somebody else's with the URLs in it as :func:`public` has them."""
-    return _IN_TEXT.sub(lambda match: public(match[0]), text)
-
-
-@dataclass(frozen=True)
-class Remote(os.PathLike[str]):
-    """A file or folder at a URL, which a ``Path`` cannot hold: it would make one slash of two.
-
-    ``size`` in bytes and ``stamp``, a number that differs when the content does, are -1 as long
-    as nobody asked.
-    """
-
-    url: str = field(repr=False)
-    size: int = field(default=-1, compare=False)
-    stamp: int = field(default=-1, compare=False)
-
-    def __str__(self) -> str:
-        """The URL without secrets."""
-        return public(self.url)
-
-    def __repr__(self) -> str:
-        """The same."""
-        return f"Remote({str(self)!r})"
-
-    def __fspath__(self) -> str:
-        """The URL as it was given."""
-        return self.url
-
-    @property
-    def name(self) -> str:
-        """Its last part."""
-        return str(self).partition("?")[0].rstrip("/").rpartition("/")[2]
-
-
-Location: TypeAlias = Path | Remote
-"""Where a file or folder is."""
-
-
-def is_url(path: str | os.PathLike[str]) -> bool:
-    """Whether this is an address and not a path."""
-    if isinstance(path, str):
-        return _URL.match(path) is not None
-    return not isinstance(path, Path) and is_url(os.fspath(path))
-
-
-def located(path: str | os.PathLike[str]) -> Location:
-    """A path or an address, from what a caller gave."""
-    if isinstance(path, Remote | Path):
-        return path
-    return Remote(os.fspath(path)) if is_url(path) else Path(path)
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as it is, or a URL without its secrets."""
-    text = os.fspath(path)
-    return public(text) if is_url(text) else text
 
 
 @contextmanager
@@ -254,7 +158,7 @@ def asked(remotes: Sequence[Remote]) -> list[Remote]:
         MissingPackageError, OptionError: nothing here knows this kind of address.
     """
     unknown = [remote for remote in remotes if remote.size < 0]
-    for _, url in {_protocol(remote.url): remote.url for remote in unknown}.items():
+    for _, url in {protocol_of(remote.url): remote.url for remote in unknown}.items():
         _open_system(url)[0].invalidate_cache()
     with ThreadPoolExecutor(_ASKING_THREADS) as pool:
         answers = dict(zip(unknown, pool.map(_ask, unknown), strict=True))
@@ -277,10 +181,6 @@ def _known(url: str, info: dict[str, Any]) -> Remote:
     return Remote(url, int(info.get("size") or 0), int.from_bytes(digest[:7], "big"))
 
 
-def _protocol(url: str) -> str:
-    return url.partition("://")[0].lower()
-
-
 def _open_system(url: str) -> tuple[Any, str]:
     """The file system that an address belongs to, and its path there.
 
@@ -288,7 +188,7 @@ def _open_system(url: str) -> tuple[Any, str]:
         OptionError: an address of a kind that is not allowed, or a chain of several.
         MissingPackageError: a package is needed for it.
     """
-    protocol = _protocol(url)
+    protocol = protocol_of(url)
     others = os.environ.get(ALLOWED, "").replace(",", " ").split()
     if "::" in url:  # wherever it stands, fsspec takes what follows for another address
         raise OptionError(
@@ -321,48 +221,8 @@ def _system(protocol: str) -> Callable[[str], tuple[Any, str]]:
         module = known_implementations[protocol]["class"].partition(".")[0]
         line = "" if module == "fsspec" else f": pip install {module}"
         raise MissingPackageError(f"{protocol}:// needs another package ({error}){line}") from error
-    options = {"get_client": _client} if protocol in ("http", "https") else {}
+    options = {"get_client": client} if protocol in ("http", "https") else {}
     return lambda url: fsspec.core.url_to_fs(url, **options)
-
-
-class PrivateRedirectError(Exception):
-    """A web server sends us to a host that only this network can reach."""
-
-
-async def _client(loop: Any = None, **options: Any) -> Any:
-    """A web client that looks where it is sent: a list of URLs must not open this network."""
-    import aiohttp  # what fsspec speaks http with
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_check_redirect)
-    return aiohttp.ClientSession(trace_configs=[trace], **options)
-
-
-async def _check_redirect(session: Any, context: Any, parameters: Any) -> None:
-    place = next(filter(None, map(parameters.response.headers.get, ("Location", "URI"))), "")
-    target = parameters.url.join(type(parameters.url)(place))
-    if target.host == parameters.url.host or os.environ.get(PRIVATE) == "1":
-        return
-    if not await asyncio.to_thread(is_public, str(target.host)):
-        raise PrivateRedirectError(
-            f"the server sends us on to {target.host}, which is a host of this network. Where that "
-            f"is meant, set the environment variable {PRIVATE}=1."
-        )
-
-
-def is_public(host: str) -> bool:
-    """Whether all addresses of a host are for everybody; one without any is not reached."""
-    try:
-        found = {str(facts[4][0]) for facts in socket.getaddrinfo(host, None)}
-    except OSError:
-        return True
-    return all(_is_global(address.partition("%")[0]) for address in found)
-
-
-def _is_global(address: str) -> bool:
-    found = ipaddress.ip_address(address)
-    inside = getattr(found, "ipv4_mapped", None) or found
-    return inside.is_global and not inside.is_multicast
 
 
 @cache

@@ -1,5 +1,5 @@
 """The command `mirfeat`; the only place that prints."""
 
-from mirfeat.cli.commands import main
+from mirfeat.cli.entry import main
 
 __all__ = ["main"]

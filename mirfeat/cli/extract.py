@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mirfeat.audio.addresses import Location
 from mirfeat.audio.collection import survey
-from mirfeat.audio.remote import Location
 from mirfeat.cli.output import SOME_FAILED, print_json, say_next, shown, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor

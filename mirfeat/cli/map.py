@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirfeat.audio.remote import is_url
+from mirfeat.audio.addresses import is_url
 from mirfeat.errors import AudioError, LabelsError, MirfeatWarning
 from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
 from mirfeat.explore.excerpts import FOLDER, list_examples

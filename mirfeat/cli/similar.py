@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mirfeat.audio.remote import is_url
+from mirfeat.audio.addresses import is_url
 from mirfeat.errors import OptionError
 from mirfeat.explore.neighbours import NearClip, Neighbours
 from mirfeat.explore.same_way import load_same

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from mirfeat.audio.addresses import Remote, is_url
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.remote import Remote, is_url
 from mirfeat.errors import ClusterError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.provenance import Provenance

@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from mirfeat.audio.addresses import is_url
 from mirfeat.audio.clip import PathLike, open_clip
-from mirfeat.audio.remote import is_url
 from mirfeat.errors import AudioError, OptionError
 
 Sound = Literal["link", "embed", "none"]

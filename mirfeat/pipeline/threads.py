@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from mirfeat.audio.remote import shown
+from mirfeat.audio.addresses import shown
 from mirfeat.audio.segments import Segment
 from mirfeat.errors import MachineError
 from mirfeat.pipeline.clip import Clip, clip_segments

@@ -7,39 +7,27 @@ How vectors are computed is not decided here: in this process (``runs.py``) or e
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from mirfeat import errors
+from mirfeat.audio.addresses import Location, located
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.collection import (
-    common_folder,
-    folder_of_all,
-    ids_of,
-    is_gone,
-    outside,
-    stamps,
-)
-from mirfeat.audio.remote import Location, located
+from mirfeat.audio.collection import stamps
+from mirfeat.audio.ids import common_folder, folder_of_all, ids_of, is_gone, outside
 from mirfeat.errors import (
-    AudioError,
-    ExtractionError,
     KilledProcessError,
-    MirfeatError,
     OptionError,
 )
 from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.threads import Watch
 from mirfeat.results import Failure, Result, RunReport
 from mirfeat.runs import probe
+from mirfeat.runs.tally import Tally, failure_of
 from mirfeat.store.formats import Format, Row
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.record import StoreInfo, check_format, is_store
@@ -222,79 +210,6 @@ def _row(item: Extracted, vector: np.ndarray, made_from: tuple[int, int]) -> Row
     result = item.result
     notes = "; ".join(result.notes)
     return Row(result.id, result.seconds, result.rows, notes, *made_from, vector, item.arrays)
-
-
-class Tally:
-    """Counts what became of files; says so where nothing but failures came."""
-
-    def __init__(self) -> None:
-        """Nothing so far."""
-        self._done, self._seconds = 0, 0.0
-        self._failures: list[Failure] = []
-        self._notes = Counter[str]()
-        self._listed: Mapping[str, Failure] = {}
-        self._known = self._kept = 0
-
-    def know(self, listed: Mapping[str, Failure]) -> None:
-        """Failures that were listed before, for the same state of their files."""
-        self._listed = listed
-
-    def keep(self, failure: Failure) -> None:
-        """Take one that was listed before and is not tried again."""
-        self._failures.append(failure)
-        self._known += 1
-        self._kept += 1
-
-    def count(self, result: Result) -> None:
-        """Take one more."""
-        if result.status == "failed":
-            self._failures.append(failure_of(result))
-            self._known += result.id in self._listed
-            return
-        self._done += 1
-        self._seconds += result.seconds
-        # By kind: how long a tiled clip was does not matter here.
-        self._notes.update(re.sub(r"^\d+ | from [\d.]+ s", "", note) for note in result.notes)
-
-    def check(self, listed: str = "") -> None:
-        """Raise where every file failed.
-
-        Raises:
-            ExtractionError: with the first reason.
-        """
-        if len(self._failures) > self._known and not self._done:
-            count, first = len(self._failures), self._failures[0].error
-            raise ExtractionError(
-                f"no features: {first}"
-                if count == 1
-                else f"no features: all {count} files failed{listed}, the first one: {first}"
-            )
-
-    def report(
-        self, folder: Path, skipped: int, wall_seconds: float, profile: Profile
-    ) -> RunReport:
-        """Outcome of a run into a folder."""
-        if not skipped:
-            self.check(f" ({folder / 'failures.csv'})")
-        failures = tuple(self._failures)
-        return RunReport(
-            *(self._done, skipped, len(failures), self._seconds, wall_seconds, failures),
-            notes=dict(self._notes.most_common()),
-            profile=profile.seconds,
-            known=self._known,
-            kept=self._kept,
-        )
-
-
-def error_of(result: Result) -> MirfeatError:
-    """A failed result of another process as the error it was there."""
-    kind = getattr(errors, result.error_type or "", AudioError)
-    return cast(MirfeatError, kind(result.error))
-
-
-def failure_of(result: Result, size: int = -1, mtime_ns: int = -1) -> Failure:
-    """A failed result as it is listed."""
-    return Failure(result.id, result.error_type or "", result.error or "", size, mtime_ns)
 
 
 def _root_of_ids(destination: Destination, files: Sequence[Location]) -> Location:

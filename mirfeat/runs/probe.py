@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from os import PathLike, fspath
 
+from mirfeat.audio.addresses import located
 from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
-from mirfeat.audio.remote import located
 
 # From here on Windows reports that a process was ended for what it did.
 _WINDOWS_FAULTS = 0xC000_0000

@@ -11,26 +11,19 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from mirfeat.audio.addresses import located, shown
 from mirfeat.audio.clip import Audio, PathLike
-from mirfeat.audio.collection import folder_of_all, ids_of
+from mirfeat.audio.ids import folder_of_all, ids_of
 from mirfeat.audio.opened import is_file_like
-from mirfeat.audio.remote import located, shown
 from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
 from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.threads import Watch, default_workers, run_many, unwatched
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.results import FeatureTable, Result, RunReport
-from mirfeat.runs.filling import (
-    Destination,
-    Extracted,
-    PendingFile,
-    Tally,
-    error_of,
-    failure_of,
-    fill,
-)
+from mirfeat.runs.filling import Destination, Extracted, PendingFile, fill
 from mirfeat.runs.progress import Progress
+from mirfeat.runs.tally import Tally, error_of, failure_of
 from mirfeat.store.record import StoreInfo
 
 Item: TypeAlias = Any

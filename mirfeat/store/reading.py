@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mirfeat.audio.collection import is_gone
+from mirfeat.audio.ids import is_gone
 from mirfeat.errors import OptionError, StoreError
 from mirfeat.results import Embedding, FeatureTable
 from mirfeat.store import matrix

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from mirfeat.audio.clip import ClipFacts, PathLike, checked_blocks, open_clip
-from mirfeat.audio.collection import ids_of, only_local, survey
+from mirfeat.audio.collection import only_local, survey
+from mirfeat.audio.ids import ids_of
 from mirfeat.errors import AudioError, ManifestError, MissingPackageError
 from mirfeat.training.manifest import RANGES, write_manifest
 from mirfeat.training.tempo import tempo_of

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mirfeat.audio.collection import AUDIO_SUFFIXES, common_folder, find_audio, ids_of, survey
+from mirfeat.audio.collection import AUDIO_SUFFIXES, find_audio, survey
+from mirfeat.audio.ids import common_folder, ids_of
 from mirfeat.errors import OptionError
 
 

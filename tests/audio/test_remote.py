@@ -15,17 +15,11 @@ import pytest
 
 import mirfeat
 from mirfeat.audio import remote
-from mirfeat.audio.collection import (
-    common_folder,
-    find_audio,
-    folder_of_all,
-    ids_of,
-    only_local,
-    stamps,
-    survey,
-)
-from mirfeat.audio.remote import Remote, fetched, is_url, located
-from mirfeat.cli import commands as cli
+from mirfeat.audio.addresses import Remote, is_url, located
+from mirfeat.audio.collection import find_audio, only_local, stamps, survey
+from mirfeat.audio.ids import common_folder, folder_of_all, ids_of
+from mirfeat.audio.remote import fetched
+from mirfeat.cli import main
 from mirfeat.errors import DecodeError, ExtractionError, MissingPackageError, OptionError
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import StoreInfo
@@ -405,8 +399,8 @@ def test_the_command_takes_addresses(
 ) -> None:
     store = tmp_path / "feats"
     command = ["extract", "memory://music", "-m", "mfcc", "-o", str(store), "-q"]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     assert load_features(store).ids == ("a/1.wav", "a/2.wav", "b/ü 3.WAV")
-    assert cli.main([*command[:1], "memory://music", str(tmp_path), *command[2:]]) == 2
-    assert cli.main(["extract", "s4://x/y", *command[2:]]) == 2
+    assert main([*command[:1], "memory://music", str(tmp_path), *command[2:]]) == 2
+    assert main(["extract", "s4://x/y", *command[2:]]) == 2
     assert "s4://" in capsys.readouterr().err

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 import mirfeat
-from mirfeat.audio import remote
-from mirfeat.audio.collection import common_folder, ids_of, survey
-from mirfeat.audio.remote import Remote, is_public, public, without_secrets
-from mirfeat.cli import commands as cli
+from mirfeat.audio import remote, web
+from mirfeat.audio.addresses import Remote, public, without_secrets
+from mirfeat.audio.collection import survey
+from mirfeat.audio.ids import common_folder, ids_of
+from mirfeat.audio.web import is_public
+from mirfeat.cli import main
 from mirfeat.errors import DecodeError, OptionError
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import StoreInfo
@@ -29,7 +31,7 @@ AMAZON = "X-Amz-Algorithm=AWS4&X-Amz-Credential=AKIA%2F2026&X-Amz-Signature={}&X
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("fetched")))
-    for name in (remote.ALLOWED, remote.PRIVATE):
+    for name in (remote.ALLOWED, web.PRIVATE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -112,7 +114,7 @@ def test_a_chain_in_a_list_ends_the_run_before_it_begins(
 ) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text("http://127.0.0.1:1/a.wav\nhttp://127.0.0.1:1/b::file:///etc/passwd\n")
-    assert cli.main(["extract", f"@{listed}", "-m", "mfcc", "-o", str(tmp_path / "store")]) == 2
+    assert main(["extract", f"@{listed}", "-m", "mfcc", "-o", str(tmp_path / "store")]) == 2
     assert "a chain of addresses" in capsys.readouterr().err
 
 
@@ -134,7 +136,7 @@ def test_a_redirect_into_this_network_is_refused_unless_it_is_allowed(
     url = f"{server.address}/song.wav"
     with pytest.raises(DecodeError, match="sends us on to localhost, which is a host of this"):
         mfcc.extract(url)
-    monkeypatch.setenv(remote.PRIVATE, "1")
+    monkeypatch.setenv(web.PRIVATE, "1")
     server.answers = [moved(inside), sends(song)]
     assert len(mfcc.extract(url)) == mfcc.dimension
 
@@ -238,7 +240,7 @@ def test_a_run_leaves_no_secret_anywhere(
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join((good, gone, broken, refused)))
     line = ["extract", f"@{listed}", "-m", "mfcc", "-o", str(store), "--json"]
-    assert cli.main([*line, *(["-v"] if verbose else [])]) == 1
+    assert main([*line, *(["-v"] if verbose else [])]) == 1
     shown = capfd.readouterr()
     assert [f["id"] for f in json.loads(shown.out)["failures"]] == [
         "gone.wav",
@@ -253,7 +255,7 @@ def test_a_run_leaves_no_secret_anywhere(
     assert StoreInfo.read(store).root == f"http://127.0.0.1:{port}/m"
     # With tomorrow's signature it is the same file.
     listed.write_text("\n".join(url.replace("geheim2", "neu") for url in (good, gone)))
-    assert cli.main(line) == 0
+    assert main(line) == 0
     assert json.loads(capfd.readouterr().out)["skipped"] == 1
 
 
@@ -265,6 +267,6 @@ def test_ids_of_results_have_no_secrets(server: LocalServer, mfcc: mirfeat.Extra
 
 def test_messages_of_a_folder_have_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     line: list[Any] = ["extract", "http://u:geheim@127.0.0.1:1/a.wav?sig=geheim", "-m", "mfcc"]
-    assert cli.main([*map(str, line), "-o", str(tmp_path / "store"), "-v"]) == 4
+    assert main([*map(str, line), "-o", str(tmp_path / "store"), "-v"]) == 4
     captured = capsys.readouterr()
     assert "geheim" not in captured.out + captured.err

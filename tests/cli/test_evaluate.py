@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from tests.support.stores import write_embeddings, write_store
 
 IDS = [f"sub/ü {k}.wav" for k in range(24)]
@@ -49,7 +49,7 @@ def evaluate(capsys: pytest.CaptureFixture[str]) -> Evaluate:
     """Run a command that must succeed; its results from JSON that any reader takes."""
 
     def call(*arguments: object) -> Any:
-        assert cli.main(["evaluate", *map(str, arguments), "--json"]) == 0
+        assert main(["evaluate", *map(str, arguments), "--json"]) == 0
         out, err = capsys.readouterr()
         assert err == ""
         return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -66,7 +66,7 @@ def test_results_are_shown_as_text_and_written_as_json(
 ) -> None:
     command = ["evaluate", "linear", "--features", store, "--labels", labels, "--folds", "4"]
     output = tmp_path / "new" / "results.json"
-    assert cli.main([*map(str, command), "-o", str(output)]) == 0
+    assert main([*map(str, command), "-o", str(output)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -141,7 +141,7 @@ def test_several_sets_of_features_stand_side_by_side(
 ) -> None:
     other = write_store(tmp_path / "other", {"b": rows_of(CLASSES[::-1])}, IDS, extractor="y")
     features = ["--features", str(store), "--features", str(other), f"extra={store}"]
-    assert cli.main(["evaluate", "linear", *features, "--labels", str(labels), "--folds", "4"]) == 0
+    assert main(["evaluate", "linear", *features, "--labels", str(labels), "--folds", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:2] == ["features", "rank"]
     assert [line.split("  ")[0] for line in lines[4:6]] == ["x (random)", "y (random) + extra"]
@@ -187,7 +187,7 @@ def test_clips_of_an_artist_stay_together_by_default(
     styles = [line["style"] for line in lines]
     store = write_store(tmp_path / "s", {"a": rows_of(styles, 4)}, [line["path"] for line in lines])
     command = ["linear", "--features", str(store), "--labels", str(music / "labels.csv")]
-    assert cli.main(["evaluate", *command]) == 2
+    assert main(["evaluate", *command]) == 2
     assert "there are 8. Ask for fewer folds" in capsys.readouterr().err
     shuffled = ", shuffled with seed 0"
     for options, folds in (
@@ -289,7 +289,7 @@ def test_sets_of_features_get_a_verdict(
     table = write_csv(tmp_path / "own.csv", {"id": IDS, "label": CLASSES})
     sets = ["--features", good, "--features", bad]
     command = ["evaluate", "linear", *sets, "--labels", table, "--folds", "4"]
-    assert cli.main(list(map(str, command))) == 0
+    assert main(list(map(str, command))) == 0
     out = capsys.readouterr().out
     assert "Verdicts, linear: accuracy" in out
     assert "good (random) beats bad (random) by 0." in out
@@ -316,5 +316,5 @@ def test_tags_of_features_and_of_predictions(evaluate: Evaluate, tmp_path: Path)
 def test_arrays_have_no_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "a.npy", rows_of(CLASSES))
     command = ["evaluate", "linear", "--features", str(tmp_path / "a.npy"), "--labels", "folders"]
-    assert cli.main(command) == 2
+    assert main(command) == 2
     assert "an array does not name its clips" in capsys.readouterr().err

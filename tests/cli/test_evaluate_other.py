@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mirfeat
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from tests.evaluation.test_comparison import small_experiment
 from tests.networks.test_hamel2013 import labelled
 from tests.support.sounds import music, write_wav
@@ -47,7 +47,7 @@ def evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
     """Run a command that must succeed; its results from JSON that any reader takes."""
 
     def call(*arguments: object) -> Any:
-        assert cli.main(["evaluate", *map(str, arguments), "--json"]) == 0
+        assert main(["evaluate", *map(str, arguments), "--json"]) == 0
         out, err = capsys.readouterr()
         assert err == ""
         return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -110,7 +110,7 @@ def evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
 def test_what_cannot_be_evaluated_is_explained(
     here: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], message: str
 ) -> None:
-    assert cli.main(["evaluate", *command]) == 2
+    assert main(["evaluate", *command]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("mirfeat: ")
@@ -123,7 +123,7 @@ def test_what_cannot_be_evaluated_is_explained(
 )
 def test_options_out_of_range_are_usage_errors(option: str) -> None:
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["evaluate", "mlp", option])
+        main(["evaluate", "mlp", option])
     assert stopped.value.code == 2
 
 
@@ -150,10 +150,10 @@ def test_users_and_items_of_few_interactions_are_left_out(
     command = ["recommendation", "--interactions", "plays.csv", "--repeats", "1", *F]
     settings = evaluate(*command)["reports"][0]["settings"]
     assert (settings["users"], settings["items"]) == (6, len(IDS))
-    assert cli.main(["evaluate", *command, "--fewest", "1"]) == 2
+    assert main(["evaluate", *command, "--fewest", "1"]) == 2
     assert "1 of" in (message := capsys.readouterr().err)
     assert "have no features, first 'a rare item'" in message
-    assert cli.main(["evaluate", *command, "--fewest", "7"]) == 2
+    assert main(["evaluate", *command, "--fewest", "7"]) == 2
     assert "no user has 7 items" in capsys.readouterr().err
 
 
@@ -204,7 +204,7 @@ def test_a_map_takes_its_topics_from_what_a_network_predicts(
         write_wav(tmp_path / f"ü{k}.wav", music(2.6, 22_050, seed=k), 22_050)
         files.append(str(tmp_path / f"ü{k}.wav"))
     store = tmp_path / "own"
-    assert cli.main(["extract", *files, "-m", "mfcc", "-o", str(store), "-q"]) == 0
+    assert main(["extract", *files, "-m", "mfcc", "-o", str(store), "-q"]) == 0
     tables = evaluate("map", "--features", store, "-m", "kim2019-mss-cr")["tables"]
     assert [row["clip"] for row in tables[1]["rows"]] == [f"ü{k}.wav" for k in range(5)]
     with mirfeat.load_extractor("kim2019-mss-cr") as extractor:

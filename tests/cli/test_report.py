@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.cli.report import parse_extractor
 from mirfeat.errors import OptionError
 from tests.support.sounds import music, write_wav
@@ -39,7 +39,7 @@ def collection(tmp_path: Path) -> Path:
 
 def report(folder: Path, *more: str) -> int:
     arguments = ["report", "--labels", str(folder / "labels.csv"), "-o", str(folder / "out"), "-q"]
-    return cli.main([*arguments, "--folds", "2", *more])
+    return main([*arguments, "--folds", "2", *more])
 
 
 def test_a_report_has_every_protocol_figure_and_number(
@@ -143,6 +143,6 @@ def test_without_matplotlib_nothing_long_is_begun(
     labels = ["--labels", str(collection / "nowhere.csv")]
     figures = ["svm-grid", "--figures", str(collection)] if command == "evaluate" else []
     output = ["-o", str(collection / "out")] if command == "report" else []
-    assert cli.main([command, *figures, *labels, *output]) == 2
+    assert main([command, *figures, *labels, *output]) == 2
     assert "pip install 'mirfeat[evaluation]'" in capsys.readouterr().err
     assert not (collection / "out").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.cli.reproduce import PLANS
 from tests.support.sounds import music, write_wav
 
@@ -43,7 +43,7 @@ def test_a_paper_on_one_of_its_data_sets(
     out = tmp_path / "out"
     command = ["reproduce", "choi2017", "--data", str(data), "-o", str(out), "-q"]
     command += ["--folds", "2", "--strategies", "12345,5"]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     assert capsys.readouterr().out.strip() == str(out / "reproduce.html")
     record = json.loads((out / "reproduce.json").read_text(encoding="utf-8"))
     found = tables(record)
@@ -67,7 +67,7 @@ def test_a_paper_on_one_of_its_data_sets(
 @pytest.mark.parametrize("paper", [name for name in PLANS if name != "choi2017"])
 def test_without_data_every_data_set_is_named(paper: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert cli.main(["reproduce", paper, "--data", str(tmp_path), "-o", str(out), "-q"]) == 0
+    assert main(["reproduce", paper, "--data", str(tmp_path), "-o", str(out), "-q"]) == 0
     record = json.loads((out / "reproduce.json").read_text(encoding="utf-8"))
     assert record["reports"] == []
     assert len(tables(record)["Not here"]) > len(PLANS[paper].missing)
@@ -77,7 +77,7 @@ def test_an_unknown_paper_or_folder_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["-o", str(tmp_path / "out")]
-    assert cli.main(["reproduce", "polka", "--data", str(tmp_path), *out]) == 2
+    assert main(["reproduce", "polka", "--data", str(tmp_path), *out]) == 2
     assert "it is one of choi2017, hamel2013" in capsys.readouterr().err
-    assert cli.main(["reproduce", "choi2017", "--data", str(tmp_path / "no"), *out]) == 2
+    assert main(["reproduce", "choi2017", "--data", str(tmp_path / "no"), *out]) == 2
     assert "there is no such folder" in capsys.readouterr().err

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import mirfeat
+from mirfeat.audio.addresses import Remote
 from mirfeat.audio.collection import find_audio
-from mirfeat.audio.remote import Remote
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.distributed import cluster as distributed
 from mirfeat.distributed.actors import Job, Pool, Worker, as_row, packed, unpacked
 from mirfeat.distributed.cluster import extract_dataset
@@ -213,7 +213,7 @@ def test_the_command_refuses_what_ray_does_not_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ["extract", str(clips[0]), "-m", "mfcc", "-o", str(tmp_path / "f"), "--ray", "local"]
-    assert cli.main([*command, *options]) == 2
+    assert main([*command, *options]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -232,7 +232,7 @@ def test_the_command_hands_its_options_on(
     monkeypatch.setattr(distributed, "extract_dataset", instead)
     command = ["extract", str(clips[0]), "-m", "mfcc", "-o", str(tmp_path / "f"), "--ray", "auto"]
     command += ["--gpus-per-actor", "0.25", "--cpus-per-actor", "3", "--max-seconds", "9", "-q"]
-    assert cli.main([*command, *(["--actors", text] if text else [])]) == 0
+    assert main([*command, *(["--actors", text] if text else [])]) == 0
     assert seen["actors"] == actors
     assert (seen["num_gpus"], seen["cpus_per_actor"], seen["address"]) == (0.25, 3, "auto")
     assert (seen["name"], seen["max_seconds"], seen["format"]) == ("mfcc", 9.0, "csv")

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import mirfeat
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import (
     DecodeError,
@@ -329,7 +329,7 @@ def test_a_file_whose_name_is_no_text_is_not_gone(
 
 def extract(folder: Path, store: Path, *options: str) -> int:
     line = ["extract", folder, "-m", "mfcc", "-o", store, "-q", *options]
-    return cli.main([str(part) for part in line])
+    return main([str(part) for part in line])
 
 
 def test_failures_that_are_known_are_no_news(
@@ -380,7 +380,7 @@ def test_a_list_of_failures_of_an_earlier_mirfeat_is_read_and_its_files_are_trie
 
 SLOW = """
 import sys, time
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.store.writer import StoreWriter
 write, add = StoreWriter._write_part, StoreWriter.add
 def slowly(self, rows):
@@ -392,7 +392,7 @@ def added(self, row):
     print("added", flush=True)
     time.sleep(0.05)
 StoreWriter._write_part, StoreWriter.add = slowly, added
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))
 """
 
 

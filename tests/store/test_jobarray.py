@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mirfeat
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
+from mirfeat.cli.output import USAGE
 from mirfeat.errors import OptionError, ProvenanceError, StoreError
 from mirfeat.evaluation.inputs import read_features, read_rows
 from mirfeat.extractor import Extractor
@@ -318,7 +319,7 @@ def test_the_command_takes_a_shard(
     codes = {}
     for number in (1, 2):
         command = ["extract", str(clips[0].parent), "-m", "mfcc", "-o", str(tmp_path / "f")]
-        codes[number] = cli.main([*command, "--shard", f"{number}/2"])
+        codes[number] = main([*command, "--shard", f"{number}/2"])
         shown = capsys.readouterr()
         folder = tmp_path / "f" / f"shard-00{number}-of-002"
         assert shown.out == f"{folder}\n"
@@ -326,7 +327,7 @@ def test_the_command_takes_a_shard(
             assert f"1 failed ({folder / 'failures.csv'})" in shown.err
     assert codes == {n: int(Shard(n, 2).has("bad.wav")) for n in (1, 2)}
     assert sorted(load_features(tmp_path / "f").ids) == [path.name for path in clips]
-    assert cli.main([*command, "--shard", "3"]) == cli.USAGE
-    assert cli.main([*command, "--shard", "1/3"]) == cli.USAGE
-    assert cli.main(command) == cli.USAGE
+    assert main([*command, "--shard", "3"]) == USAGE
+    assert main([*command, "--shard", "1/3"]) == USAGE
+    assert main(command) == USAGE
     assert "holds shards of a job array" in capsys.readouterr().err

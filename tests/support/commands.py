@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 
 
 class Outcome(NamedTuple):
@@ -20,7 +20,7 @@ Mirfeat = Callable[..., Outcome]
 def in_process(capsys: pytest.CaptureFixture[str]) -> Mirfeat:
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
+        code = main([str(argument) for argument in arguments])
         return Outcome(code, *capsys.readouterr())
 
     return call

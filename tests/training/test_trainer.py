@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from mirfeat import load_extractor
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.csvfiles import read_csv
 from mirfeat.errors import (
     CheckpointMismatchError,
@@ -160,7 +160,7 @@ def test_function_and_command_train_the_same_checkpoint_that_gives_vectors(
     path = train(config, CPU, progress=False)
     assert path == config.output / f"{name}.safetensors"
     toml = write_config(corpus / f"{name}-cli.toml", name, **CASES[name])
-    assert cli.main(["train", str(toml), "--device", "cpu", "--quiet"]) == 0
+    assert main(["train", str(toml), "--device", "cpu", "--quiet"]) == 0
     said = Path(capsys.readouterr().out.strip())
     assert said == corpus / f"{name}-cli" / f"{name}.safetensors"
     assert contents(said) == contents(path)
@@ -738,9 +738,9 @@ def test_ctrl_c_is_no_crash_and_the_run_goes_on(
     toml = write_config(tmp_path / "run.toml", "kim2018-mtn", **{**QUICK, **values})
     with monkeypatch.context() as patch:
         interrupt_at(patch, 2)
-        assert cli.main(["train", str(toml), "--device", "cpu"]) == 130
+        assert main(["train", str(toml), "--device", "cpu"]) == 130
     assert "mirfeat: interrupted" in capsys.readouterr().err
-    assert cli.main(["train", str(toml), "--device", "cpu", "--quiet"]) == 0
+    assert main(["train", str(toml), "--device", "cpu", "--quiet"]) == 0
 
 
 def test_training_needs_lightning_fabric(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -795,7 +795,7 @@ TWO = """
 import json, sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from mirfeat.cli import commands as cli
+from mirfeat.cli import main
 from mirfeat.training import crops, loop
 loop._SAMPLE = 8
 real = crops.CropSource.draw
@@ -806,7 +806,7 @@ def draw(self, rows, chances, size, generator, **options):
     return batch
 crops.CropSource.draw = draw
 if __name__ == "__main__":
-    raise SystemExit(cli.main(sys.argv[1:-1]))
+    raise SystemExit(main(sys.argv[1:-1]))
 """
 
 
