@@ -37,12 +37,22 @@ Stages = Callable[[], list[nn.Module]]
 class Branched(nn.Module):
     """The network as it is trained and as checkpoints hold it.
 
-    Shape: [B, C, F, T] -> features of each source, [B, 256].
+    Shape: [B, C, F, T] -> features of each source, [B, 256] (of wide networks more).
     """
 
-    def __init__(self, stages: Stages, branch_point: int, heads: dict[str, nn.Module]) -> None:
-        """``stages()`` makes a whole chain; its first ``branch_point`` members are shared."""
+    def __init__(
+        self,
+        stages: Stages,
+        branch_point: int,
+        heads: dict[str, nn.Module],
+        feature_size: int = FEATURE_SIZE,
+    ) -> None:
+        """``stages()`` makes a whole chain; its first ``branch_point`` members are shared.
+
+        It ends in ``feature_size`` numbers, which heads take.
+        """
         super().__init__()
+        self.feature_size = feature_size
         self.trunk = nn.Sequential(*stages()[:branch_point])
         self.branches = nn.ModuleDict(
             {source: nn.Sequential(*stages()[branch_point:]) for source in heads}
@@ -88,7 +98,7 @@ class SourceRows(nn.Module):
         chosen = {"shared": nn.Sequential()} if shared else whole
         self.branches = nn.ModuleDict({name: fused(branch) for name, branch in chosen.items()})
         self.heads = nn.ModuleDict({source: trained.heads[source] for source in sources})
-        self.block_sizes = dict.fromkeys(chosen, FEATURE_SIZE)
+        self.block_sizes = dict.fromkeys(chosen, trained.feature_size)
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Feature [B, 256] of each block."""
@@ -260,7 +270,9 @@ def weights_of(
 ) -> Weights:
     """Front end and network as checkpoints hold them; ``factors`` are the heads' sizes."""
     tensors = gather({"frontend": frontend, "network": trained})
-    return Weights(tensors, {"extractor": name, "sources": dict(factors)})
+    size = trained.feature_size
+    wide = {} if size == FEATURE_SIZE else {"feature_size": size}
+    return Weights(tensors, {"extractor": name, "sources": dict(factors), **wide})
 
 
 def glorot_uniform(module: nn.Module, generator: np.random.Generator) -> None:

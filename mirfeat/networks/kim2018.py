@@ -3,7 +3,8 @@
 WWW 2018 companion. Networks that predict an artist's group factors (or the genre) from a second of
 music; the feature is the 256-unit layer before the prediction. Paper: table 2, section 3. Authors'
 code: eldrin/Lasagne-MultiTaskLearning, commit 678d5d2. ``kim2018-stn`` is one network per source,
-``kim2018-mtn`` shares the first convolution.
+``kim2018-mtn`` shares the first convolution. ``kim2018-wstn`` (table 5) is a network of one source
+that is as large as several: all its layers are wider.
 
 Where paper and code differ, the code is taken, since the published scores came from it: no batch
 norm after the 1x1 convolution, batch norm and dropout after the global pooling.
@@ -19,6 +20,7 @@ import numpy as np
 from torch import nn
 
 from mirfeat.audio.segments import SegmentSpec
+from mirfeat.errors import CheckpointMismatchError
 from mirfeat.networks.branched import (
     FEATURE_SIZE,
     SOURCES_OPTION,
@@ -41,26 +43,38 @@ SOURCES = ("genre", "subgenre", "essentia", "dmfcc", "mfcc")
 # The paper's letters, in its order g, s, e, d, m.
 LETTERS = {source[0]: source for source in SOURCES}
 # The first convolution and its dropout are what kim2018-mtn shares.
-BRANCH_POINTS = {"kim2018-stn": 0, "kim2018-mtn": 2}
+BRANCH_POINTS = {"kim2018-stn": 0, "kim2018-mtn": 2, "kim2018-wstn": 0}
+# Table 5, by its N: how many times as wide a network of genres must be to have as many parameters
+# as kim2018-mtn with N sources. The code multiplies by whole numbers, and 2 is the one that fits.
+WIDTHS = {2: 363 / 256, 3: 446 / 256, 4: 515 / 256, 5: 577 / 256}
+WIDE = 2.0
+# Of a checkpoint's claim: 36 million parameters.
+_LARGEST_FEATURE = 2048
 
 
-def stages() -> list[nn.Module]:
-    """The chain of table 2, from the image [B, 1, 43, 128] to the feature [B, 256].
+def stages(width: float = 1.0) -> list[nn.Module]:
+    """The chain of table 2, from the image [B, 1, 43, 128] to the feature [B, 256 · width].
 
-    A stage with batch norm has no bias, as Lasagne builds it.
+    ``width`` multiplies the filters of every layer. A stage with batch norm has no bias, as Lasagne
+    builds it.
     """
+
+    def wide(count: int) -> int:
+        return round(count * width)
 
     def stage(channels_in: int, channels: int, kernel: int, pool: int, norm: bool) -> ConvStage:
         return ConvStage(
-            channels_in,
-            channels,
+            1 if channels_in == 1 else wide(channels_in),
+            wide(channels),
             kernel,
             nn.ELU(),
-            norm=nn.BatchNorm2d(channels, eps=NORM_EPSILON) if norm else None,
+            norm=nn.BatchNorm2d(wide(channels), eps=NORM_EPSILON) if norm else None,
             bias=not norm,
             # The first stage pools mel bands only.
             pool=(1, 2) if channels_in == 1 else (pool, pool),
         )
+
+    feature = wide(FEATURE_SIZE)
 
     return [
         stage(1, 16, 5, 2, False),
@@ -74,35 +88,52 @@ def stages() -> list[nn.Module]:
         stage(128, 256, 3, 1, False),
         stage(256, 256, 1, 1, False),
         GlobalAverage(),
-        nn.BatchNorm1d(256, eps=NORM_EPSILON),
+        nn.BatchNorm1d(feature, eps=NORM_EPSILON),
         nn.Dropout(0.5),
-        nn.Linear(256, FEATURE_SIZE, bias=False),
-        nn.BatchNorm1d(FEATURE_SIZE, eps=NORM_EPSILON),
+        nn.Linear(feature, feature, bias=False),
+        nn.BatchNorm1d(feature, eps=NORM_EPSILON),
         nn.ELU(),
         nn.Dropout(0.5),
     ]
 
 
-def network(name: str, classes: Mapping[str, int]) -> Branched:
-    """Network ``name`` with a softmax head of so many classes for each source."""
+def network(name: str, classes: Mapping[str, int], width: float = 1.0) -> Branched:
+    """Network ``name`` with a softmax head of so many classes for each source.
+
+    A feature has a whole number of numbers, and this number decides all other widths.
+    """
+    size = round(FEATURE_SIZE * width)
     heads: dict[str, nn.Module] = {
-        source: nn.Linear(FEATURE_SIZE, count) for source, count in classes.items()
+        source: nn.Linear(size, count) for source, count in classes.items()
     }
-    return Branched(stages, BRANCH_POINTS[name], heads)
+    return Branched(partial(stages, size / FEATURE_SIZE), BRANCH_POINTS[name], heads, size)
 
 
 def build(name: str, weights: Weights | None, options: Mapping[str, Any]) -> Model:
-    """Model of ``kim2018-stn`` or ``-mtn`` with option ``sources``, for example "gsedm"."""
+    """Model of any of them with option ``sources``, for example "gsedm"."""
     assert weights is not None
-    trained = network(name, sources_of(weights))
+    trained = network(name, sources_of(weights), _feature_size(weights) / FEATURE_SIZE)
     return build_branched(MEL, trained, weights, options["sources"], LETTERS)
 
 
+def _feature_size(weights: Weights) -> int:
+    """Size of the feature, which says how wide the network is."""
+    size = weights.metadata.get("feature_size", FEATURE_SIZE)
+    if type(size) is not int or not 16 <= size <= _LARGEST_FEATURE:
+        raise CheckpointMismatchError(
+            f"{weights.name}: its record has {str(size)[:80]!r} as 'feature_size', where 16 to "
+            f"{_LARGEST_FEATURE} belongs."
+        )
+    return size
+
+
 def initialise(name: str, seed: int) -> Weights:
-    """Untrained networks for all five sources."""
+    """Untrained networks for all five sources; kim2018-wstn twice as wide, for genres."""
+    single = name == "kim2018-wstn"
     classes = {source: 16 if source == "genre" else FACTORS for source in SOURCES}
+    classes = {"genre": classes["genre"]} if single else classes
     generator = np.random.Generator(np.random.PCG64(seed))
-    trained = network(name, classes)
+    trained = network(name, classes, WIDE if single else 1.0)
     return initialise_branched(name, MEL, SEGMENT, trained, classes, generator)
 
 
@@ -137,7 +168,7 @@ SEGMENT = SegmentSpec(
 )
 
 
-def _spec(name: str, summary: str) -> ExtractorSpec:
+def _spec(name: str, summary: str, blocks: Mapping[str, int]) -> ExtractorSpec:
     return ExtractorSpec(
         name=name,
         version=1,
@@ -149,11 +180,15 @@ def _spec(name: str, summary: str) -> ExtractorSpec:
         build=partial(build, name),
         initialise=partial(initialise, name),
         options=(SOURCES_OPTION,),
-        blocks=dict.fromkeys(SOURCES, FEATURE_SIZE),
+        blocks=blocks,
     )
 
 
+_EVERY = dict.fromkeys(SOURCES, FEATURE_SIZE)
 SPECS = (
-    _spec("kim2018-stn", "one network per artist group factor"),
-    _spec("kim2018-mtn", "artist group factor networks that share a convolution"),
+    _spec("kim2018-stn", "one network per artist group factor", _EVERY),
+    _spec("kim2018-mtn", "artist group factor networks that share a convolution", _EVERY),
+    _spec(
+        "kim2018-wstn", "a wide network of genres alone", {"genre": round(FEATURE_SIZE * WIDE)}
+    ),
 )

@@ -71,6 +71,13 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
+class NetworkShape:
+    """``width``: multiple of the paper's filters in every layer; kim2018-wstn alone has one."""
+
+    width: float = 1.0
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Random changes of training crops (``augment.py``); 0 is off.
 
@@ -124,6 +131,7 @@ class TrainConfig:
     optimiser: Optimiser = field(default_factory=Optimiser)
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation: Validation = field(default_factory=Validation)
+    network: NetworkShape = field(default_factory=NetworkShape)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form without the paths: what decides the result."""
@@ -132,6 +140,8 @@ class TrainConfig:
             del record[name]
         record["teachers"] = sorted(self.teachers)
         # A run that an earlier mirfeat began knows nothing of what follows.
+        if self.network == NetworkShape():
+            del record["network"]
         if not self.teachers:
             del record["teachers"]
             for name in ("weights", "components", "distance"):
@@ -261,6 +271,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "validation.share": (0.0, 0.9),
     "validation.every": (0, 1e9),
     "validation.crops": (1, 1000),
+    "network.width": (0.0625, 8.0),
 }
 
 

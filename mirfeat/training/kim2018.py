@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mirfeat.errors import ConfigError
 from mirfeat.networks import kim2018
@@ -25,18 +26,31 @@ def _make(
 ) -> Recipe:
     if SELF in targets:
         raise ConfigError(f"{spec.name} does not learn 'self': leave it out of sources.names.")
-    network = kim2018.network(spec.name, head_sizes(targets))
+    sizes = head_sizes(targets)
+    if spec.name == "kim2018-wstn" and len(sizes) > 1:
+        raise ConfigError(
+            f"kim2018-wstn learns one source, not {', '.join(sizes)}: name one in sources.names."
+        )
+    network = kim2018.network(spec.name, sizes, config.network.width)
     return branched_recipe(config, spec, frontend, targets, network, objectives.soft_cross_entropy)
 
 
+_VALUES: Mapping[str, Mapping[str, Any]] = {
+    "sources": {"factors": 40},
+    "optimiser": {"rate": 1e-3, "weight_decay": 1e-5, "batch": 64, "epochs": 200.0},
+}
+
 FAMILIES = (
     Family(
-        extractors=tuple(kim2018.BRANCH_POINTS),
+        extractors=("kim2018-stn", "kim2018-mtn"),
         sources=LabelSources(kim2018.SOURCES, chosen_from(MAKERS)),
         make=_make,
-        defaults={
-            "sources": {"factors": 40},
-            "optimiser": {"rate": 1e-3, "weight_decay": 1e-5, "batch": 64, "epochs": 200.0},
-        },
+        defaults=_VALUES,
+    ),
+    Family(
+        extractors=("kim2018-wstn",),
+        sources=LabelSources(("genre",), chosen_from(MAKERS)),
+        make=_make,
+        defaults={**_VALUES, "network": {"width": kim2018.WIDE}},
     ),
 )

@@ -57,9 +57,15 @@ def make_recipe(config: TrainConfig, targets: Mapping[str, Targets]) -> Recipe:
     """Network of ``config.extractor`` for these targets, drawn from the seed.
 
     Raises:
-        ConfigError: an extractor that is not trained, or sources that it cannot learn.
+        ConfigError: an extractor that is not trained, sources that it cannot learn, a width where
+            there is none to choose.
     """
     spec, family = get_spec(config.extractor), family_of(config.extractor)
+    if config.network.width != 1.0 and "network" not in family.defaults:
+        wide = ", ".join(name for name, values in DEFAULTS.items() if "network" in values)
+        raise ConfigError(
+            f"network.width = {config.network.width}: {spec.name} has one width; {wide} has any."
+        )
     return family.make(config, spec, Frontend(spec.mel), targets)
 
 

@@ -44,6 +44,18 @@ def test_single_networks_have_exactly_the_authors_number_of_parameters() -> None
     assert count(kim2018.network("kim2018-mtn", classes)) == 2_853_328
 
 
+def test_wide_networks_have_the_number_of_parameters_that_table_5_compares() -> None:
+    # Whole multiples of the filters, as in the authors' code.
+    assert count(kim2018.network("kim2018-wstn", {"genre": 16}, 2)) == 2_251_344
+    assert count(kim2018.network("kim2018-wstn", {"genre": 16}, 3)) == 5_055_856
+    for sources, width in kim2018.WIDTHS.items():
+        classes = {name: 16 if name == "genre" else 40 for name in kim2018.SOURCES[:sources]}
+        shared = count(kim2018.network("kim2018-mtn", classes))
+        assert count(kim2018.network("kim2018-wstn", {"genre": 16}, width)) == pytest.approx(
+            shared, rel=0.002
+        )
+
+
 def test_maps_have_the_sizes_of_the_tables() -> None:
     image = torch.zeros(1, 2, 216, 128)
     sizes = []
@@ -93,7 +105,8 @@ def twin_image(audio: np.ndarray, name: str, tensors: dict) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name", ["kim2018-stn", "kim2018-mtn", "kim2019-mss-cr", "kim2019-ms-cr-4"]
+    "name",
+    ["kim2018-stn", "kim2018-mtn", "kim2018-wstn", "kim2019-mss-cr", "kim2019-ms-cr-4"],
 )
 def test_features_agree_with_the_float64_twin(name: str, tmp_path: Path) -> None:
     spec, weights = get_spec(name), stirred(name)
@@ -101,7 +114,7 @@ def test_features_agree_with_the_float64_twin(name: str, tmp_path: Path) -> None
     generator = np.random.default_rng(0)
     audio = 0.1 * generator.standard_normal((spec.mel.channels, spec.segment.samples))
     audio = audio.astype(np.float32)
-    source = "mfcc" if name.startswith("kim2018") else "tag"
+    source = list(weights.metadata["sources"])[-1]
     extractor = load(name, weights, tmp_path, sources=source, statistics=("mean",))
     module = kim2018 if name.startswith("kim2018") else kim2019
     shared = module.BRANCH_POINTS[name]

@@ -107,6 +107,8 @@ RECORDS = {
     "outputs true": json.dumps({**GOOD, "sources": {"genre": True}}),
     "half an output": json.dumps({**GOOD, "sources": {"genre": 1.5}}),
     "a million sources": json.dumps({**GOOD, "sources": {f"s{i}": 1 for i in range(10**5)}}),
+    "a feature of a million": json.dumps({**GOOD, "sources": {"genre": 1}, "feature_size": 10**6}),
+    "a feature of a half": json.dumps({**GOOD, "sources": {"genre": 1}, "feature_size": 0.5}),
     "a name with a dot": json.dumps({**GOOD, "sources": {"a.b": 1}}),
     "a name of torch's own": json.dumps({**GOOD, "sources": {"items": 1}}),
     "labels null": json.dumps({**GOOD, "labels": None}),

@@ -12,6 +12,7 @@ from mirfeat.networks.registry import list_extractors
 from mirfeat.training.config import (
     _RANGES,
     Augmentation,
+    NetworkShape,
     Optimiser,
     Sources,
     TrainConfig,
@@ -52,6 +53,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         "[augmentation]\ngain_db = 1.0\nequaliser_db = 2.0\nshift_bands = 3.0\nstretch = 0.1\n"
         "swap = 0.2\nmono = 0.3\nlowpass = 0.4\nmix = 0.5\nmask = 0.6\n"
         '[validation]\nshare = 0.2\nevery = 5\ncrops = 6\nchoose = "last"\n'
+        "[network]\nwidth = 1.5\n"
     )
     expected = TrainConfig(
         "kim2019-ms-cr-2",
@@ -78,6 +80,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         Optimiser("sgd", 0.1, 0.01, 8, 2.5, 9, "cosine", 3),
         Augmentation(1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         Validation(0.2, 5, 6, "last"),
+        NetworkShape(1.5),
     )
     config = read(tmp_path, text)
     assert config == expected
@@ -205,11 +208,13 @@ def test_where_the_file_is_silent_the_papers_hold(tmp_path: Path) -> None:
     assert kim2019.optimiser == Optimiser("adam", 2.5e-4, 1e-6, 128, 200.0, 0, "constant", 0)
     assert (kim2019.sources.factors, kim2019.sources.order) == (50, "random")
     # Kim 2018, section 3: Adam, 0.001, 64, 40 groups.
-    for name in ("kim2018-stn", "kim2018-mtn"):
+    for name in ("kim2018-stn", "kim2018-mtn", "kim2018-wstn"):
         kim2018 = of(tmp_path, name)
         assert (kim2018.optimiser.name, kim2018.optimiser.rate) == ("adam", 1e-3)
         assert (kim2018.optimiser.batch, kim2018.optimiser.epochs) == (64, 200.0)
         assert kim2018.sources.factors == 40
+    # Twice as wide has as many parameters as four sources that share a convolution (table 5).
+    assert of(tmp_path, "kim2018-wstn").network.width == 2.0
     # Choi 2017: Adam; 50 tags.
     choi2017 = of(tmp_path, "choi2017")
     assert (choi2017.optimiser.name, choi2017.sources.factors) == ("adam", 50)
@@ -255,7 +260,7 @@ def test_the_identity_goes_with_what_decides_the_result(tmp_path: Path) -> None:
     ]
     other_values: dict[Any, Any] = {int: 3, float: 0.123, bool: True, str: "x", tuple: ("tag",)}
     other_values |= {dict: {"tag": 2.0}}
-    for name in ("sources", "optimiser", "augmentation", "validation"):
+    for name in ("sources", "optimiser", "augmentation", "validation", "network"):
         section = getattr(config, name)
         for field in fields(section):
             if (name, field.name) == ("validation", "choose"):

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mirfeat
 from mirfeat.errors import ConfigError
-from mirfeat.networks import kim2019, registry
+from mirfeat.networks import checkpoint, kim2019, registry
 from mirfeat.networks.frontend import Frontend
 from mirfeat.networks.registry import get_spec, list_extractors
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.training import objectives, recipes
 from mirfeat.training.branched import branched_recipe, head_sizes
-from mirfeat.training.config import TrainConfig
+from mirfeat.training.config import NetworkShape, TrainConfig
 from mirfeat.training.recipe import Family, Recipe
 from mirfeat.training.recipes import DEFAULTS, family_of, make_recipe, register
 from mirfeat.training.targets.label_sources import SourceTargets
@@ -62,3 +63,20 @@ def test_a_network_of_somebody_else_is_trained_once_its_family_is_known(tmp_path
     recipe = make_recipe(config, {"tag": target, "artist": target})
     assert recipe.spec.name == "mine"
     assert recipe.weights().metadata["sources"] == {"tag": 3, "artist": 3}
+
+
+def test_a_wide_network_learns_one_source_and_its_checkpoint_says_how_wide_it_is(
+    tmp_path: Path,
+) -> None:
+    folders = tmp_path / "tracks.csv", tmp_path / "run", tmp_path / "cache"
+    config = TrainConfig("kim2018-wstn", *folders, network=NetworkShape(0.11))
+    target = SourceTargets(np.zeros((4, 3), np.float32), ("a", "b", "c"))
+    weights = make_recipe(config, {"genre": target}).weights()
+    assert weights.metadata["feature_size"] == 28
+    checkpoint.write(tmp_path / "wide.safetensors", weights)
+    extractor = mirfeat.load_extractor("kim2018-wstn", checkpoint=tmp_path / "wide.safetensors")
+    assert extractor.row_dimension == 28
+    with pytest.raises(ConfigError, match="learns one source, not genre, mfcc"):
+        make_recipe(config, {"genre": target, "mfcc": target})
+    with pytest.raises(ConfigError, match=r"network\.width = 0\.11: choi2017 has one width; kim"):
+        make_recipe(replace(config, extractor="choi2017"), {"tag": target})
