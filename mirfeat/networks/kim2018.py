@@ -188,7 +188,5 @@ _EVERY = dict.fromkeys(SOURCES, FEATURE_SIZE)
 SPECS = (
     _spec("kim2018-stn", "one network per artist group factor", _EVERY),
     _spec("kim2018-mtn", "artist group factor networks that share a convolution", _EVERY),
-    _spec(
-        "kim2018-wstn", "a wide network of genres alone", {"genre": round(FEATURE_SIZE * WIDE)}
-    ),
+    _spec("kim2018-wstn", "a wide network of genres alone", {"genre": round(FEATURE_SIZE * WIDE)}),
 )
