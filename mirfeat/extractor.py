@@ -28,6 +28,7 @@ from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
 from mirfeat.results import Embedding, FeatureTable, Result, RunReport
 from mirfeat.runs.filling import Destination
+from mirfeat.runs.progress import Shown
 from mirfeat.runs.run import ExtractionRun, Item, OnError
 from mirfeat.store.formats import Format
 
@@ -176,14 +177,15 @@ class Extractor(AbstractContextManager["Extractor"]):
         *,
         on_error: OnError = "skip",
         workers: int | None = None,
-        progress: bool | None = None,
+        progress: Shown = None,
     ) -> Iterator[Result]:
         """One :class:`Result` for each item, in input order, decoding ahead in ``workers`` threads.
 
         An item is a path, an ``Audio``, ``(array, sample_rate)`` or ``(id, any of these)``. With
         ``on_error="skip"`` a bad one gives a failed result without a vector, with ``"nan"`` one
         with a vector of NaN; ``"raise"`` ends the run there.
-        ``progress`` shows a bar on stderr; by default only on a terminal.
+        ``progress``: None, a bar on a terminal and elsewhere a line every 30 s; True, a bar;
+        False, nothing; ``"json"``, an object a line. On stderr.
 
         Raises:
             ExtractionError: not one of several items could be used.
@@ -197,7 +199,7 @@ class Extractor(AbstractContextManager["Extractor"]):
         root: PathLike | None = None,
         on_error: OnError = "skip",
         workers: int | None = None,
-        progress: bool | None = None,
+        progress: Shown = None,
     ) -> FeatureTable:
         """Vectors of many files as one table; failures are listed in it.
 
@@ -222,7 +224,7 @@ class Extractor(AbstractContextManager["Extractor"]):
         prune: bool = False,
         on_error: OnError = "skip",
         workers: int | None = None,
-        progress: bool | None = None,
+        progress: Shown = None,
     ) -> RunReport:
         """Vectors of many files into a folder: csv, parquet, npz or npy.
 
@@ -286,7 +288,7 @@ class Extractor(AbstractContextManager["Extractor"]):
         self,
         on_error: OnError = "skip",
         workers: int | None = None,
-        progress: bool | None = None,
+        progress: Shown = None,
     ) -> ExtractionRun:
         """A run over many clips, for those who drive it themselves."""
         self._open()

@@ -9,6 +9,25 @@ from mirfeat.errors import OptionError
 from mirfeat.networks.options import Option
 
 
+def add_progress(command: Any, default: Any = None) -> None:
+    """How long work is shown."""
+    command.add_argument(
+        "--progress",
+        choices=("auto", "bar", "json", "none"),
+        default=default or "auto",
+        help="auto: a bar on terminals, elsewhere a line every 30 s; json: an object a line",
+    )
+
+
+def add_common(command: Any, default: Any = None) -> None:
+    """Options of all commands."""
+    flag: dict[str, Any] = {"action": "store_true", **({"default": default} if default else {})}
+    command.add_argument("-v", "--verbose", help="say more on stderr", **flag)
+    command.add_argument("-q", "--quiet", help="errors only", **flag)
+    command.add_argument("--json", help="results as JSON", **flag)
+    add_progress(command, default)
+
+
 def whole(text: str) -> int:
     """A number of 0 or more."""
     if (number := int(text)) < 0:

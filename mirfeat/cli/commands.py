@@ -9,8 +9,8 @@ from typing import Any
 from mirfeat.cli.output import (
     SOME_FAILED,
     print_json,
-    say_next,
     shown,
+    shown_progress,
     tell,
 )
 from mirfeat.errors import (
@@ -100,11 +100,6 @@ def _map(arguments: argparse.Namespace) -> int:
     opened = wanted and page.open()
     if not (opened or arguments.quiet):
         tell("Open it in a browser: point, click, hear.")
-    if arguments.command == "demo" and not arguments.quiet:
-        say_next(
-            ("mirfeat", "extract", "MUSIC", "-m", "choi2017", "-o", "feats"),
-            ("mirfeat", "map", "feats", "--open"),
-        )
     return 0
 
 
@@ -189,7 +184,8 @@ def _training(arguments: argparse.Namespace) -> int:
 def _calibrate(arguments: argparse.Namespace) -> int:
     from mirfeat.training.calibration import calibrate
 
-    result = calibrate(arguments.music, arguments.checkpoint, arguments.segments, arguments.seed)
+    choices = (arguments.checkpoint, arguments.segments, arguments.seed)
+    result = calibrate(arguments.music, *choices, progress=shown_progress(arguments))
     result.write(arguments.output)
     if arguments.json:
         print_json(result.record)

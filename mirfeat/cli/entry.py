@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from mirfeat import interrupts
 from mirfeat.cli.commands import COMMANDS
+from mirfeat.cli.next_steps import next_steps
 from mirfeat.cli.output import (
     ALL_FAILED,
     CHECKPOINT,
@@ -27,6 +28,7 @@ from mirfeat.cli.output import (
     USAGE,
     LineFormatter,
     results_alone,
+    say_next,
     tell,
 )
 from mirfeat.cli.parser import get_parser
@@ -58,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
             warnings.showwarning = lambda text, *_: tell(f"mirfeat: {text}")
             code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
+        if code in (0, SOME_FAILED) and not (arguments.quiet or arguments.json):
+            say_next(*next_steps(arguments))
     except KeyboardInterrupt as error:
         tell("mirfeat: interrupted")
         return interrupts.exit_code(error)
@@ -99,3 +103,5 @@ def _set_up_messages(verbose: bool, quiet: bool) -> None:
     handler.setFormatter(LineFormatter("mirfeat: %(message)s"))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("mirfeat").setLevel(level)
+    # Told at the end of a run; as they come only to those who ask for more.
+    logging.getLogger("mirfeat.failures").setLevel(level if verbose else logging.ERROR)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mirfeat.cli.labels import clips_of_features, labels_of
+from mirfeat.cli.output import shown_progress
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
 from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
@@ -29,6 +29,7 @@ from mirfeat.evaluation.protocols import check_protocol, evaluate
 from mirfeat.evaluation.recommendation import filter_interactions, read_interactions, recommend
 from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
+from mirfeat.runs.progress import Steps
 
 
 def run(arguments: argparse.Namespace) -> Evaluation:
@@ -68,18 +69,11 @@ def options_of(arguments: argparse.Namespace) -> Options:
     )
 
 
-def progress_bars(quiet: bool) -> Progress:
-    """A bar on stderr for each long piece of work, on a terminal."""
+def progress_of(arguments: argparse.Namespace, name: str) -> Progress:
+    """What shows each long piece of the work called ``name``."""
 
     def start(total: int, what: str) -> Tick:
-        bar = tqdm(total=total, unit=f" {what}", leave=False, disable=True if quiet else None)
-
-        def tick() -> None:
-            bar.update()
-            if bar.n >= total:
-                bar.close()
-
-        return tick
+        return Steps(name, total, what, shown_progress(arguments), leave=False)
 
     return start
 
@@ -102,7 +96,7 @@ def _on_labels(arguments: argparse.Namespace) -> Evaluation:
         predictions=arguments.predictions,
     )
     labels = labels_of(arguments, lambda: clips_of_features(arguments.features))
-    bars = progress_bars(arguments.quiet)
+    bars = progress_of(arguments, arguments.protocol)
     return evaluate(arguments.protocol, arguments.features, labels, options, bars)
 
 
@@ -114,7 +108,7 @@ def _recommendation(arguments: argparse.Namespace) -> Evaluation:
     for specs in _needed(arguments, "features"):
         features = read_features(specs)
         values = features.in_order_of(interactions.items)
-        tick = progress_bars(arguments.quiet)(arguments.repeats, "repeats")
+        tick = progress_of(arguments, "recommendation")(arguments.repeats, "repeats")
         reports.append(
             recommend(
                 interactions,

@@ -10,7 +10,7 @@ from typing import Any
 
 from mirfeat.audio.addresses import Location
 from mirfeat.audio.collection import survey
-from mirfeat.cli.output import SOME_FAILED, print_json, say_next, shown, tell
+from mirfeat.cli.output import SOME_FAILED, print_json, shown, shown_progress, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.networks.options import COMMON
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> RunReport:
         "prune": arguments.prune,
         "on_error": arguments.on_error,
         "workers": arguments.workers,
-        "progress": False if arguments.quiet else None,
+        "progress": shown_progress(arguments),
     }
     if arguments.ray is not None:
         return _on_ray(arguments, paths, settings, options)
@@ -169,11 +169,6 @@ def _summarise(report: Any, folder: Path, quiet: bool, pruned: bool) -> None:
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     tell(", ".join(parts))
     print(shown(folder))
-    say_next(
-        ("mirfeat", "map", folder, "--open"),
-        ("mirfeat", "similar", "SONG", folder),
-        ("mirfeat", "evaluate", "svm-grid", "--features", folder, "--labels", "CSV"),
-    )
 
 
 def _tell_of_gone(ids: Sequence[str], pruned: bool) -> None:

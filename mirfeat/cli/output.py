@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import logging
@@ -11,8 +12,12 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from mirfeat.runs.progress import Shown
+
+_PROGRESS: dict[str, Shown] = {"bar": True, "json": "json", "none": False}
 SOME_FAILED, USAGE, CHECKPOINT, ALL_FAILED, INTERNAL = 1, 2, 3, 4, 5
 # What a terminal obeys instead of showing it: control characters, and those that turn the direction
 # of writing. Names of files may hold them.
@@ -28,6 +33,13 @@ def shown(text: object) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
+
+
+def shown_progress(arguments: argparse.Namespace) -> Shown:
+    """How long work is shown, by ``--progress`` and ``--quiet``."""
+    if arguments.progress == "auto":
+        return False if arguments.quiet else None
+    return _PROGRESS[arguments.progress]
 
 
 def tell(text: object) -> None:

@@ -7,16 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mirfeat.cli.argument_types import checked, positive
+from mirfeat.cli.argument_types import add_common, checked, positive
 from mirfeat.cli.check_parser import CHECK_EXAMPLES, add_check
 from mirfeat.cli.evaluate_parser import (
     EVALUATE_EXAMPLES,
-    REPORT_EXAMPLES,
     add_evaluate,
-    add_report,
-    add_reproduce,
 )
 from mirfeat.cli.explore_parser import add_explore
+from mirfeat.cli.report_parser import REPORT_EXAMPLES, add_report, add_reproduce
 from mirfeat.cli.train_parser import add_training
 from mirfeat.networks.options import COMMON
 from mirfeat.version import __version__
@@ -39,9 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=text, description=text, epilog=more, formatter_class=_Help
         )
-        command.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
-        command.add_argument("-q", "--quiet", action="store_true", help="errors only")
-        command.add_argument("--json", action="store_true", help="results as JSON")
+        add_common(command)
         command.set_defaults(command=name)
         return command
 
@@ -69,7 +65,8 @@ def get_parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="NAME")
     command.add_argument("--all", action="store_true", help="for all extractors")
     command.add_argument("--checkpoint", help="default: every published one")
-    add_evaluate(add("evaluate", "A paper's protocol on features and labels.", EVALUATE_EXAMPLES))
+    about = "A paper's protocol on features and labels."
+    add_evaluate(add("evaluate", about, EVALUATE_EXAMPLES), _Help)
     add_report(add("report", "Compare extractors on a data set: one HTML page.", REPORT_EXAMPLES))
     add_reproduce(add("reproduce", "A paper's tables from the data sets that you have."))
     _add_datasets(add("datasets", "The papers' data sets: where to get them, their labels."))

@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 import mirfeat
-from mirfeat.cli.evaluate import options_of, progress_bars, write_json
+from mirfeat.cli.evaluate import options_of, progress_of, write_json
 from mirfeat.cli.labels import clips_of_features, clips_of_folder, labels_of
+from mirfeat.cli.output import shown_progress
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import maps
 from mirfeat.evaluation.label_sources import Clips
@@ -52,7 +53,7 @@ def report(arguments: argparse.Namespace) -> Path:
     sets = [*_extracted(arguments, labels), *(tuple(specs) for specs in arguments.features)]
     if not sets:
         raise OptionError("report: name extractors (-m NAME --audio DIR) or --features.")
-    options, bars = options_of(arguments), progress_bars(arguments.quiet)
+    options, bars = options_of(arguments), progress_of(arguments, "report")
     materials = [Material(specs, labels, options, bars) for specs in sets]
     task = materials[0].task(materials[0].features)
     sections = []
@@ -105,8 +106,7 @@ def _extracted(arguments: argparse.Namespace, labels: LabelTable) -> Iterator[tu
         store = arguments.output / "features" / slug(text)
         with mirfeat.load_extractor(name, **options) as extractor:
             paths = [audio / id for id in labels.column(str(column))]
-            progress = False if arguments.quiet else None
-            extractor.extract_to(store, paths, root=audio, progress=progress)
+            extractor.extract_to(store, paths, root=audio, progress=shown_progress(arguments))
         yield (str(store),)
 
 

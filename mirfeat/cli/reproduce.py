@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import mirfeat
-from mirfeat.cli.evaluate import progress_bars, write_json
+from mirfeat.cli.evaluate import progress_of, write_json
+from mirfeat.cli.output import shown_progress
 from mirfeat.cli.report import parse_extractor, slug
 from mirfeat.errors import CheckpointError, LabelsError, OptionError
 from mirfeat.evaluation import summaries
@@ -168,7 +169,7 @@ def _scores(
             folds=arguments.folds or (None if dataset.name in plan.own_folds else plan.folds),
             **plan.options,
         )
-        bars = progress_bars(arguments.quiet)
+        bars = progress_of(arguments, task)
         materials = [Material(specs, labels, options, bars) for specs in stores]
         if materials:
             found = join(run(name, materials) for name in plan.protocols)
@@ -224,8 +225,8 @@ def _extracted(
         return None
     more: dict[str, Any] = {"embed": True, "format": "npz"} if plan.rows else {}
     with extractor:
-        progress = False if arguments.quiet else None
-        extractor.extract_to(store, paths, root=root, progress=progress, **more)
+        shown = shown_progress(arguments)
+        extractor.extract_to(store, paths, root=root, progress=shown, **more)
     return store
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from mirfeat.cli.output import shown_progress
 from mirfeat.errors import OptionError
 from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import TrainConfig, read_config
@@ -35,7 +36,11 @@ def _manifest(arguments: argparse.Namespace) -> Outcome:
     from mirfeat.training.file_tags import write_from_folder
 
     rows, failures = write_from_folder(
-        arguments.music, arguments.output, bpm=arguments.bpm, workers=arguments.workers
+        arguments.music,
+        arguments.output,
+        bpm=arguments.bpm,
+        workers=arguments.workers,
+        progress=shown_progress(arguments),
     )
     failed = [{"path": str(failure.path), "message": failure.message} for failure in failures]
     record = {"tracks": len(rows), "failures": failed}
@@ -50,7 +55,9 @@ def _cache(arguments: argparse.Namespace) -> Outcome:
     part, parts = _part(arguments.part)
     manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
     workers = max(2, arguments.workers)
-    failures = fill_cache(config, manifest, workers, part=part, parts=parts)
+    failures = fill_cache(
+        config, manifest, workers, part=part, parts=parts, progress=shown_progress(arguments)
+    )
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     present = sum(id in cache for id in manifest.ids)
     record = {"folder": str(cache.folder), "tracks": present, "failures": len(failures)}
@@ -92,7 +99,7 @@ def _train(arguments: argparse.Namespace) -> Outcome:
         hardware,
         overwrite=arguments.overwrite,
         tensorboard=arguments.tensorboard,
-        progress=False if arguments.quiet else None,
+        progress=shown_progress(arguments),
     )
     if not speaks():
         raise SystemExit(0)  # the first process prints the result for all

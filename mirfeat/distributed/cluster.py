@@ -35,6 +35,7 @@ from mirfeat.errors import ClusterError, MissingPackageError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.results import RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile
+from mirfeat.runs.progress import Shown
 from mirfeat.runs.run import Elsewhere
 from mirfeat.store.formats import Format
 
@@ -68,7 +69,7 @@ def extract_dataset(
     retry_failed: bool | None = None,
     prune: bool = False,
     on_error: Literal["skip", "raise"] = "skip",
-    progress: bool | None = None,
+    progress: Shown = None,
     **load_options: Any,
 ) -> RunReport:
     """Vectors of many files or URLs into a folder, computed by actors on a Ray cluster.
@@ -97,7 +98,7 @@ def extract_dataset(
         retry_failed: try again what failed before; None: but for what killed its process.
         prune: drop clips whose file is no longer there.
         on_error: ``"raise"`` ends the run at the first bad file.
-        progress: show a bar on stderr; by default only on a terminal.
+        progress: see :data:`mirfeat.runs.progress.Shown`.
         load_options: options of :func:`mirfeat.load_extractor`.
 
     Raises:

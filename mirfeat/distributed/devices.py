@@ -24,7 +24,7 @@ from mirfeat.loading import load_extractor
 from mirfeat.pipeline.threads import default_workers
 from mirfeat.results import RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile
-from mirfeat.runs.progress import Progress
+from mirfeat.runs.progress import Progress, Shown
 from mirfeat.runs.run import Elsewhere, OnError
 
 # Results that wait for the writer; a process that is ahead of it waits.
@@ -47,7 +47,7 @@ def extract_on_devices(
     shard: tuple[int, int] | None = None,
     on_error: OnError = "skip",
     workers: int | None = None,
-    progress: bool | None = None,
+    progress: Shown = None,
     **options: Any,
 ) -> RunReport:
     """Vectors of many files into a folder, with a process on each of ``devices``.

@@ -22,7 +22,7 @@ from mirfeat.pipeline.threads import Watch, default_workers, run_many, unwatched
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.results import FeatureTable, Result, RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile, fill
-from mirfeat.runs.progress import Progress
+from mirfeat.runs.progress import Progress, Shown
 from mirfeat.runs.tally import Tally, error_of, failure_of
 from mirfeat.store.record import StoreInfo
 
@@ -52,7 +52,7 @@ class ExtractionRun:
     max_seconds: float | None
     on_error: OnError = "skip"
     workers: int | None = None
-    progress: bool | None = None
+    progress: Shown = None
     profile: Profile = field(default_factory=Profile)
     watch: Watch = unwatched
 

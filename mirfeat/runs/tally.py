@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -10,8 +11,15 @@ from typing import cast
 
 from mirfeat import errors
 from mirfeat.errors import AudioError, ExtractionError, MirfeatError
+from mirfeat.files import readable
 from mirfeat.pipeline.profile import Profile
 from mirfeat.results import Failure, Result, RunReport
+
+# Loggers of their own, so that a program can take one and leave the other.
+failure_log = logging.getLogger("mirfeat.failures")
+note_log = logging.getLogger("mirfeat.notes")
+# Who has set nothing up reads failures in the result; they are not printed as well.
+failure_log.addHandler(logging.NullHandler())
 
 
 class Tally:
@@ -38,9 +46,12 @@ class Tally:
     def count(self, result: Result) -> None:
         """Take one more."""
         if result.status == "failed":
+            failure_log.warning("failed: %s", readable(_said(result)))
             self._failures.append(failure_of(result))
             self._known += result.id in self._listed
             return
+        for note in result.notes:
+            note_log.info("%s: %s", readable(result.id), note)
         self._done += 1
         self._seconds += result.seconds
         # By kind: how long a tiled clip was does not matter here.
@@ -74,6 +85,11 @@ class Tally:
             known=self._known,
             kept=self._kept,
         )
+
+
+def _said(result: Result) -> str:
+    error = result.error or ""
+    return error if result.id in error else f"{result.id}: {error}"
 
 
 def error_of(result: Result) -> MirfeatError:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mirfeat.audio.clip import ClipFacts, open_clip
 from mirfeat.audio.collection import find_audio, only_local
@@ -31,6 +30,7 @@ from mirfeat.networks.checkpoint import Weights, fill
 from mirfeat.networks.choi2017_network import Choi2017
 from mirfeat.networks.registry import get_spec
 from mirfeat.pipeline.clip import cut
+from mirfeat.runs.progress import Shown, counted
 from mirfeat.version import __version__
 
 logger = logging.getLogger("mirfeat")
@@ -66,7 +66,12 @@ class Calibration:
 
 
 def calibrate(
-    music: Sequence[str], checkpoint: str, segments: int = 400, seed: int = 0
+    music: Sequence[str],
+    checkpoint: str,
+    segments: int = 400,
+    seed: int = 0,
+    *,
+    progress: Shown = None,
 ) -> Calibration:
     """Frozen statistics and dB reference for the choi2017 weights ``checkpoint``.
 
@@ -84,7 +89,8 @@ def calibrate(
     unused = ("running_mean", "running_var", "scaling.reference")
     fill({"network": network}, weights, unused=unused)
     chosen = {
-        source.name: list(_choose(source, len(sources), segments, seed)) for source in sources
+        source.name: list(_choose(source, len(sources), segments, seed, progress))
+        for source in sources
     }
     waves = [wave for share in chosen.values() for wave in share]
     if not waves:
@@ -117,14 +123,17 @@ def calibrate(
     return Calibration(replace(calibrated, metadata=metadata, name=checkpoint), record)
 
 
-def _choose(source: Source, sources: int, segments: int, seed: int) -> Iterator[np.ndarray]:
+def _choose(
+    source: Source, sources: int, segments: int, seed: int, progress: Shown
+) -> Iterator[np.ndarray]:
     """This source's share of segments, each [1, 348000], spread over its files."""
     share = -(-segments // sources)
     files = list(source.files)
     random.Random(f"{seed} {source.name}").shuffle(files)
     per_file = -(-share // len(files))
     found = 0
-    for path in tqdm(files[:share], desc=source.name, unit="file", disable=None):
+    chosen = files[:share]
+    for path in counted(chosen, source.name, len(chosen), "files", progress):
         for segment in _sample(path, min(per_file, share - found), seed):
             found += 1
             yield segment.audio

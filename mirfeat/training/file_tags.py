@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from mirfeat.audio.clip import ClipFacts, PathLike, checked_blocks, open_clip
 from mirfeat.audio.collection import only_local, survey
 from mirfeat.audio.ids import ids_of
 from mirfeat.errors import AudioError, ManifestError, MissingPackageError
+from mirfeat.runs.progress import Shown, counted
 from mirfeat.training.manifest import RANGES, write_manifest
 from mirfeat.training.tempo import tempo_of
 
@@ -48,7 +47,7 @@ def build_manifest(
     *,
     bpm: bool = False,
     workers: int | None = None,
-    progress: bool | None = None,
+    progress: Shown = None,
 ) -> tuple[list[Row], list[FailedFile]]:
     """A row of a manifest for each audio file among ``inputs``, and the files that are none.
 
@@ -57,7 +56,7 @@ def build_manifest(
     ``album``, ``year``, ``genre`` (the first), ``tags`` (all genres) and ``bpm`` those that the
     file's tags have; genres are in lower case. ``bpm`` computes the tempo where no tag has it.
     ``workers`` threads, by default one a core; neither they nor the order they finish in change a
-    row. ``progress`` shows a bar on stderr; by default only on a terminal.
+    row. ``progress``: see :data:`mirfeat.runs.progress.Shown`.
 
     Raises:
         OptionError: nothing was found, or a file was given twice.
@@ -67,11 +66,10 @@ def build_manifest(
     located, root = survey(inputs)
     paths = only_local(located)
     ids = ids_of(paths, root)
-    hidden = None if progress is None else not progress
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         found = pool.map(partial(_row, bpm=bpm), ids, paths)
         try:
-            results = list(tqdm(found, total=len(ids), desc="tags", unit="file", disable=hidden))
+            results = list(counted(found, "tags", len(ids), "files", progress))
         except BaseException:  # also Ctrl-C: the pool would finish all files first
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -85,7 +83,7 @@ def write_from_folder(
     *,
     bpm: bool = False,
     workers: int | None = None,
-    progress: bool | None = None,
+    progress: Shown = None,
 ) -> tuple[list[Row], list[FailedFile]]:
     """Write the manifest of :func:`build_manifest` as CSV and return its rows and failures.
 

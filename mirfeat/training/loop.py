@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from mirfeat import interrupts
 from mirfeat.errors import TrainingError
 from mirfeat.networks import checkpoint
+from mirfeat.runs.progress import Shown, Steps
 from mirfeat.training import schedule
 from mirfeat.training.augment import Augmenter
 from mirfeat.training.crops import Batch, CropSource, augmentation_seed, crop_stream
@@ -70,11 +71,11 @@ class Training:
     """The loop itself, and what it needs from step to step."""
 
     def __init__(
-        self, run: TrainingRun, fabric: Any, hardware: Hardware, log: RunLog, progress: bool | None
+        self, run: TrainingRun, fabric: Any, hardware: Hardware, log: RunLog, progress: Shown
     ) -> None:
         config = run.config
         self._run, self._fabric, self._hardware, self._log = run, fabric, hardware, log
-        self._quiet = None if progress is None else not progress
+        self._progress = progress
         self._plan = schedule.make_plan(config, run.manifest, run.cache, run.targets)
         self._crops = CropSource(
             run.cache, run.manifest.ids, run.recipe.frames, config.augmentation
@@ -118,18 +119,17 @@ class Training:
         self._log.truncate(state.step)
         self._saved, self._losses = time.monotonic(), _Averages()
         learner.train()
-        bar = tqdm(
-            total=plan.steps, initial=state.step, unit="step", desc=self._run.config.extractor,
-            disable=True if not fabric.is_global_zero else self._quiet,
-        )  # fmt: skip
+        shown = self._progress if fabric.is_global_zero else False
+        name = self._run.config.extractor
+        done = Steps(name, plan.steps, "steps", shown, done=state.step)
         whole = False
         try:
-            with bar:
+            with closing(done):
                 for levels, targets, step in self._batches():
                     # A network that is saved has made whole steps.
                     with interrupts.deferred():
                         whole = False
-                        self._advance(learner, levels, targets, int(step), bar)
+                        self._advance(learner, levels, targets, int(step), done)
                         whole = True
         except KeyboardInterrupt:
             if whole and fabric.is_global_zero:
@@ -138,25 +138,23 @@ class Training:
             raise
 
     def _advance(
-        self, learner: Any, levels: Tensor, targets: dict[str, Tensor], step: int, bar: Any
+        self, learner: Any, levels: Tensor, targets: dict[str, Tensor], step: int, done: Steps
     ) -> None:
         """A step, with the validation and the saving that are due after it."""
         state, plan, fabric = self._state, self._plan, self._fabric
         for source, loss in self.step(learner, levels, targets, step).items():
             self._losses.add(source, loss)
         state.step = step + 1
-        bar.update()
         last = state.step == plan.steps
         if state.step % plan.every == 0 or last:
-            values = self._losses.values()
-            bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
-            self._validate(values)
+            self._validate(self._losses.values(), done)
             learner.train()
         due = torch.tensor(time.monotonic() - self._saved > self._hardware.save_seconds)
         if fabric.broadcast(bool(due)) or last:
             if fabric.is_global_zero:
                 state.save()
             self._saved = time.monotonic()
+        done()
 
     def _batches(self) -> Iterator[tuple[Tensor, dict[str, Tensor], int]]:
         fabric, workers = self._fabric, self._hardware.workers
@@ -209,13 +207,16 @@ class Training:
         self._run.recipe.learner.constrain()
         return {source: loss.detach() for source, loss in losses.items()}
 
-    def _validate(self, losses: dict[str, float]) -> None:
+    def _validate(self, losses: dict[str, float], done: Steps) -> None:
         state = self._state
         scores = self._validator.scores() if self._fabric.is_global_zero else {}
         self._fabric.barrier()
         if self._fabric.is_global_zero:
             mean = float(np.mean(list(scores.values()))) if scores else float("nan")
             self._log.add(state.step, losses, scores, mean)
+            done.tell(
+                _in_words(state.step, losses, scores), step=state.step, loss=losses, held_out=scores
+            )
             state.keep_if_best(mean)
 
     def _sample(self) -> Tensor:
@@ -243,6 +244,12 @@ class Training:
         )
         checkpoint.write(config.output / f"{config.extractor}.safetensors", weights)
         write_run(config.output, weights)
+
+
+def _in_words(step: int, losses: Mapping[str, float], scores: Mapping[str, float]) -> str:
+    said = [f"loss of {name} {value:.3f}" for name, value in losses.items()]
+    said += [f"held-out {name} {value:.3f}" for name, value in scores.items()]
+    return f"step {step}: {', '.join(said)}"
 
 
 class _Averages:

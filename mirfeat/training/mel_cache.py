@@ -22,12 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.files import replacing
 from mirfeat.networks.frontend import Frontend, MelSpec
+from mirfeat.runs.progress import Shown, counted
 from mirfeat.training.mel_frames import Track, track_levels
 
 logger = logging.getLogger("mirfeat")
@@ -119,7 +119,7 @@ def build(
     workers: int = 2,
     part: int = 1,
     parts: int = 1,
-    progress: bool | None = None,
+    progress: Shown = None,
 ) -> list[FailedTrack]:
     """Take in every ``parts``-th track from ``part`` that is not there, or has changed.
 
@@ -134,10 +134,9 @@ def build(
         return failures
     cache.folder.mkdir(parents=True, exist_ok=True)
     shard = _LevelsFile(cache.folder, f"{part}of{parts}", mel)
-    bar = tqdm(total=len(waiting), desc=cache.folder.name, unit="track", disable=_quiet(progress))
-    with bar, _one_thread_each():
-        for track, result in _in_order(waiting, mel, workers):
-            bar.update()
+    with _one_thread_each():
+        done = _in_order(waiting, mel, workers)
+        for track, result in counted(done, cache.folder.name, len(waiting), "tracks", progress):
             if isinstance(result, Exception):
                 logger.warning("left out: %s: %s", track.id, result)
                 failures.append(FailedTrack(track.id, str(result)))
@@ -157,10 +156,6 @@ def _one_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _quiet(progress: bool | None) -> bool | None:
-    return None if progress is None else not progress
 
 
 _Result = tuple[np.ndarray, float] | Exception

@@ -10,6 +10,7 @@ import numpy as np
 
 from mirfeat.errors import TrainingError
 from mirfeat.networks.registry import get_spec
+from mirfeat.runs.progress import Shown
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import FailedTrack, MelCache, build
@@ -49,7 +50,7 @@ class TrainingRun:
 
 
 def prepare(
-    config: TrainConfig, hardware: Hardware, fabric: Any = None, *, progress: bool | None = None
+    config: TrainConfig, hardware: Hardware, fabric: Any = None, *, progress: Shown = None
 ) -> TrainingRun:
     """Read the manifest, fill the cache, make targets and the untrained network.
 
@@ -77,7 +78,7 @@ def fill_cache(
     *,
     part: int = 1,
     parts: int = 1,
-    progress: bool | None = None,
+    progress: Shown = None,
 ) -> list[FailedTrack]:
     """Put the mel spectrograms of all tracks but those of the split "test" into the cache."""
     limits = manifest.numbers("seconds")

@@ -1,8 +1,10 @@
-"""What happened during a run: ``log.csv``, and TensorBoard where it is asked for."""
+"""What happened during a run: ``log.csv`` and its figure, and TensorBoard where asked for."""
 
 from __future__ import annotations
 
 import csv
+import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,10 @@ from typing import Any
 
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import MissingPackageError
+from mirfeat.evaluation.pages.learning_curve import learning_curve
+from mirfeat.files import replacing
+
+logger = logging.getLogger("mirfeat")
 
 HEADER = ("step", "time", "source", "loss", "score")
 # The mean of all sources' scores has a line of its own.
@@ -53,6 +59,27 @@ class RunLog:
                 for name, value in values.items():
                     self._writer.add_scalar(f"{kind}/{name}", value, step)
             self._writer.flush()
+
+    def draw(self) -> None:
+        """Draw the log as ``log.png``, where matplotlib is installed."""
+        if not self._active:
+            return
+        lines = [
+            (int(step), source, _number(loss), _number(score))
+            for step, _, source, loss, score in read_csv(self._path, HEADER)
+            if source != MEAN
+        ]
+        try:
+            picture = learning_curve(lines).png()
+        except MissingPackageError as error:
+            logger.info("no learning curve is drawn: %s", error)
+            return
+        with replacing(self._path.with_suffix(".png")) as temporary:
+            temporary.write_bytes(picture)
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
 
 
 def _text(value: float | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.errors import ConfigError, MissingPackageError
+from mirfeat.runs.progress import Shown
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.loop import Training
 from mirfeat.training.preparation import Hardware, prepare
@@ -23,11 +24,12 @@ def train(
     *,
     overwrite: bool = False,
     tensorboard: bool = False,
-    progress: bool | None = None,
+    progress: Shown = None,
 ) -> Path:
     """Train ``config`` to its end, going on where an earlier run stopped; the checkpoint's path.
 
-    The output folder gets ``<extractor>.safetensors``, ``run.json``, ``log.csv`` and ``state.pt``.
+    The output folder gets ``<extractor>.safetensors``, ``run.json``, ``log.csv``, ``state.pt`` and,
+    where matplotlib is installed, the learning curve ``log.png``.
 
     Raises:
         ConfigError: what the configuration asks for cannot be done, or the folder has another run.
@@ -40,6 +42,7 @@ def train(
     run = prepare(config, hardware, fabric, progress=progress)
     log = RunLog(config.output, fabric.is_global_zero, tensorboard)
     Training(run, fabric, hardware, log, progress).run(overwrite)
+    log.draw()
     return config.output / f"{config.extractor}.safetensors"
 
 

@@ -514,7 +514,7 @@ def test_calibrate_hands_its_arguments_on_and_writes_the_result(
         def write(self, path: Path) -> None:
             path.write_text("written")
 
-    def calibrate(*arguments: object) -> Result:
+    def calibrate(*arguments: object, progress: object) -> Result:
         asked.append(arguments)
         return Result()
 
@@ -538,7 +538,7 @@ def test_calibrate_hands_its_arguments_on_and_writes_the_result(
 def test_a_file_that_cannot_be_written_is_one_line(
     run: Mirfeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, progress: object) -> None:
         raise PermissionError(13, "Permission denied", "x.json")
 
     monkeypatch.setattr("mirfeat.training.calibration.calibrate", refuse)

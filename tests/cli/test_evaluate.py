@@ -89,29 +89,39 @@ def test_labels_follow_the_clips_whatever_their_order(
     perfect = 10.0 * np.eye(3)[[0, *(numbers[k] for k in order)]]
     ids = ["without a label", *(IDS[k] for k in order)]
     store = write_store(tmp_path / "s", {"layer1": perfect}, ids)
-    for protocol in ("linear", "svm-grid", "layer-sweep", "mlp", "similarity"):
-        options = ["--folds", 4, "--scaling", "never", "--no-nested", "--k", 3]
-        result = evaluate(
-            protocol, "--features", store, "--labels", labels, "--target", "genre", *options
-        )
+    search = ("--scaling", "never", "--no-nested")
+    for protocol, *options in (
+        ("linear",),
+        ("svm-grid", *search),
+        ("layer-sweep", *search),
+        ("mlp",),
+        ("similarity", "--k", 3),
+    ):
+        common = ("--features", store, "--labels", labels, "--target", "genre", "--folds", 4)
+        result = evaluate(protocol, *common, *options)
         assert result["reports"][0]["scores"][0]["mean"] == 1.0
 
 
 @pytest.mark.parametrize(
-    ("paper", "expected"),
+    ("paper", "options", "expected"),
     [
-        ("choi2017", ["layer-sweep"]),
-        ("hamel2013", ["linear", "few-shot", "similarity"]),
-        ("kim2018", ["source-grid"]),
-        ("kim2019", ["mlp"]),
+        ("choi2017", ("--scaling", "never"), ["layer-sweep"]),
+        ("hamel2013", ("--k", 5), ["linear", "few-shot", "similarity"]),
+        ("kim2018", ("--epochs", 1), ["source-grid"]),
+        ("kim2019", ("--repeats", 1), ["mlp"]),
     ],
 )
 def test_a_paper_runs_what_it_did(
-    evaluate: Evaluate, store: Path, labels: Path, paper: str, expected: list[str]
+    evaluate: Evaluate,
+    store: Path,
+    labels: Path,
+    paper: str,
+    options: tuple[object, ...],
+    expected: list[str],
 ) -> None:
     result = evaluate(
         *(paper, "--features", store, "--labels", labels, "--target", "genre", "--folds", 3),
-        *("--scaling", "never", "--epochs", 1, "--k", 5, "--repeats", 1),
+        *options,
     )
     assert protocols_of(result) == expected
     if paper == "choi2017":
@@ -130,10 +140,12 @@ def test_a_paper_runs_the_simpler_protocol_on_a_single_block(
 ) -> None:
     array = tmp_path / "features.npy"
     np.save(array, rows_of(CLASSES))
-    options = ["--labels", labels, "--target", "genre", "--folds", 2, "--scaling", "never"]
-    options += ["--no-nested", "--epochs", 1]
-    for paper, protocol in (("choi2017", "svm-grid"), ("kim2018", "transfer-head")):
-        assert protocols_of(evaluate(paper, "--features", array, *options)) == [protocol]
+    common = ("--features", array, "--labels", labels, "--target", "genre", "--folds", 2)
+    for paper, protocol, *options in (
+        ("choi2017", "svm-grid", "--scaling", "never", "--no-nested"),
+        ("kim2018", "transfer-head", "--epochs", 1),
+    ):
+        assert protocols_of(evaluate(paper, *common, *options)) == [protocol]
 
 
 def test_several_sets_of_features_stand_side_by_side(
@@ -233,11 +245,16 @@ def test_clips_that_were_left_out_are_told(evaluate: Evaluate, tmp_path: Path) -
     store = write_store(tmp_path / "s", {"a": rows_of(CLASSES)}, IDS, failed=["broken.wav"])
     columns = {"id": [*IDS[1:], "broken.wav"], "label": ["", *CLASSES[2:], "rock"]}
     table = write_csv(tmp_path / "l.csv", columns)
-    for protocol in ("linear", "few-shot", "similarity", "transfer-head", "mlp", "svm-grid"):
-        result = evaluate(
-            *(protocol, "--features", store, "--labels", table, "--folds", 2, "--k", 2),
-            *("--epochs", 1, "--examples", 1, "--scaling", "never", "--no-nested"),
-        )
+    for protocol, *options in (
+        ("linear",),
+        ("few-shot", "--examples", 1),
+        ("similarity", "--k", 2),
+        ("transfer-head", "--epochs", 1),
+        ("mlp",),
+        ("svm-grid", "--scaling", "never", "--no-nested"),
+    ):
+        common = ("--features", store, "--labels", table, "--folds", 2)
+        result = evaluate(protocol, *common, *options)
         notes = result["reports"][0]["notes"]
         assert notes[0] == "1 clips have features and no labels; left out"
         assert notes[1] == "1 labelled clips could not be read, so have no features; left out"
@@ -251,10 +268,9 @@ def test_rows_of_embeddings_are_learned_from(evaluate: Evaluate, tmp_path: Path)
     }
     store = write_embeddings(tmp_path / "s", clips)
     table = write_csv(tmp_path / "l.csv", {"id": IDS, "label": CLASSES})
-    for protocol in ("linear", "transfer-head"):
-        (report,) = evaluate(
-            protocol, "--features", store, "--labels", table, "--folds", 2, "--epochs", 1
-        )["reports"]
+    for protocol, *options in (("linear",), ("transfer-head", "--epochs", 1)):
+        common = ("--features", store, "--labels", table, "--folds", 2)
+        (report,) = evaluate(protocol, *common, *options)["reports"]
         assert report["settings"]["rows"] == 48
     (report,) = evaluate(
         "mlp", "--features", store, "--labels", table, "--folds", 2, "--standardise", "--seed", 3

@@ -58,7 +58,6 @@ def evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("polka", *GENRE), "protocol 'polka': it is one of svm-grid"),
         (("mlp", *F), "labels: give --labels FILE.csv, --labels folders"),
         (("mlp", *GENRE, "--dataset", "gtzan-genre", "--root", "."), "give --labels FILE.csv,"),
         (("mlp", *F, "--dataset", "gtzan-genre"), "say where it is with --root DIR"),

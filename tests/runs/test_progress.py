@@ -1,12 +1,13 @@
 """What a run shows while it goes."""
 
+import json
 import time
 
 import pytest
 
 from mirfeat.pipeline.profile import Profile
 from mirfeat.runs import progress
-from mirfeat.runs.progress import Progress
+from mirfeat.runs.progress import Progress, Steps, counted
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
@@ -19,7 +20,7 @@ def test_the_bar_follows_bytes_and_counts_files_audio_and_failures(
     sizes = {"small": 100, "large": 900}
     with Progress("choi2017", sizes, total=4, there=2, shown=True) as bar:
         bar.add("small", 30.0, failed=False, waiting_on="decode")
-        bar._bar.refresh()
+        bar._display.bar.refresh()
         line = shown(capsys)
         assert " 10%" in line
         assert "3/4 files, 30.0 s of audio" in line
@@ -34,7 +35,7 @@ def test_the_bar_follows_bytes_and_counts_files_audio_and_failures(
 def test_files_of_unknown_size_count_one_each(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("mfcc", None, total=2, shown=True) as bar:
         bar.add("a", 1.0, failed=False)
-        bar._bar.refresh()
+        bar._display.bar.refresh()
         assert " 50%" in shown(capsys)
 
 
@@ -99,4 +100,62 @@ def test_in_a_notebook_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "tqdm", bar)
     assert progress._in_notebook()
     with Progress("mfcc", None, total=2) as shown_there:
-        assert not shown_there._bar.disable
+        assert not shown_there._display.bar.disable
+
+
+def test_machines_get_an_object_a_second_and_the_last(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress("mfcc", None, total=5, shown="json") as bar:
+        for failed in (False, False, True, False, False):
+            now[0] += 0.5
+            bar.add("a", 0.0 if failed else 2.0, failed=failed)
+    objects = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(one["files"], one["failed"], one["seconds"]) for one in objects] == [
+        (2, 0, 1.0),
+        (4, 1, 2.0),
+        (5, 1, 2.5),
+    ]
+    assert objects[-1] == {
+        "progress": "mfcc",
+        **{"files": 5, "of": 5, "failed": 1, "audio_seconds": 8.0, "seconds": 2.5},
+    }
+
+
+def test_steps_say_how_many_and_how_long_off_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    steps = Steps("svm-grid", 100, "trainings", done=20)
+    for _ in range(80):
+        now[0] += 1.0
+        steps()
+    steps.tell("held-out tag 0.500")
+    assert capsys.readouterr().err.splitlines() == [
+        "svm-grid: 50/100 trainings, about 50.0 s left",
+        "svm-grid: 80/100 trainings, about 20.0 s left",
+        "svm-grid: held-out tag 0.500",
+    ]
+
+
+def test_steps_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(counted("ab", "cache", 2, "tracks", "json")) == ["a", "b"]
+    (line,) = capsys.readouterr().err.splitlines()
+    record = json.loads(line)
+    assert record.pop("seconds") >= 0
+    assert record == {"progress": "cache", "done": 2, "of": 2, "unit": "tracks"}
+    steps = Steps("train", 4, "steps", "json", done=2)
+    steps.tell("words", held_out={"tag": 0.5})
+    record = json.loads(capsys.readouterr().err)
+    assert (record["done"], record["held_out"]) == (2, {"tag": 0.5})
+
+
+def test_steps_that_are_not_shown_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = Steps("train", 1, "steps", False)
+    steps.tell("words")
+    steps()
+    assert list(counted([], "cache", 0, "tracks", True)) == []
+    assert capsys.readouterr().err == ""
