@@ -98,9 +98,11 @@ def _train(arguments: argparse.Namespace) -> list[Command]:
 
 
 def _calibrate(arguments: argparse.Namespace) -> list[Command]:
-    weights = str(arguments.output).endswith(".safetensors")
-    chosen = ("--checkpoint", arguments.output) if weights else ("--batch-norm", arguments.output)
-    return [("extract", "MUSIC", "-m", "choi2017", *chosen, "-o", "feats")]
+    # Statistics in JSON are for reading; weights can be loaded.
+    weights = Path(arguments.output).with_suffix(".safetensors")
+    if Path(arguments.output) != weights:
+        return [("calibrate", *arguments.music, "-o", weights)]
+    return [("extract", "MUSIC", "-m", "choi2017", "--checkpoint", weights, "-o", "feats")]
 
 
 def _reproduce(arguments: argparse.Namespace) -> list[Command]:

@@ -31,6 +31,7 @@ from mirfeat.distributed.actors import (
     as_row,
     unpacked,
 )
+from mirfeat.distributed.false_alarms import quiet_actors, quiet_tokens
 from mirfeat.errors import ClusterError, MissingPackageError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.results import RunReport
@@ -134,6 +135,7 @@ def _computed(
     with (
         _connected(address) as ray,
         _silenced(logging.getLogger("ray.data")),
+        quiet_actors(),
         closing(_batches(ray, job, pool, tasks)) as batches,
     ):
         for batch in batches:
@@ -282,7 +284,8 @@ def _connected(address: str | None) -> Iterator[Any]:
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _LOCAL_STORE_BYTES}
     try:
-        ray.init(address, **options)
+        with quiet_tokens():
+            ray.init(address, **options)
     except Exception as error:  # a node that does not start in time raises just that
         raise ClusterError(f"no Ray cluster at {address!r}: {error}") from error
     try:

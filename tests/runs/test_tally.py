@@ -11,7 +11,8 @@ from mirfeat.runs.tally import Tally
 def test_failures_and_notes_are_logged_by_loggers_of_their_own(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "mirfeat")
+    for name in ("mirfeat", "mirfeat.failures"):
+        caplog.set_level(logging.INFO, name)
     tally = Tally()
     tally.count(Result("a.wav", "failed", None, error="a.wav: empty", error_type="AudioError"))
     tally.count(Result("caf\udce9", "failed", None, error="not audio", error_type="AudioError"))

@@ -1,6 +1,7 @@
 """Training from end to end: checkpoints, resuming to the same bytes, what is refused."""
 
 import json
+import logging
 import os
 import pickle
 import signal
@@ -124,6 +125,15 @@ def contents(path: Path) -> Contents:
     """Hash of all tensors, and the record."""
     weights = checkpoint.read(path)
     return checkpoint.digest(weights.tensors), dict(weights.metadata)
+
+
+DRAW = runlog.RunLog.draw
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure takes longer than most trainings here."""
+    monkeypatch.setattr(runlog.RunLog, "draw", lambda _: None)
 
 
 def log_of(config: TrainConfig) -> list[list[str]]:
@@ -849,6 +859,38 @@ def load_spec(name: str) -> Any:
     from mirfeat.networks.registry import get_spec
 
     return get_spec(name)
+
+
+def test_the_log_is_drawn_and_its_lines_are_told(
+    quick: Quick, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runlog.RunLog, "draw", DRAW)
+    config = quick()
+    train(config, CPU, progress="json")
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line[0] == "{"]
+    told = [one for one in said if "held_out" in one]
+    assert [one["step"] for one in told] == steps_of(config)
+    logged = [line for line in log_of(config) if line[2] != runlog.MEAN and line[4]]
+    assert told[-1]["held_out"] == {
+        line[2]: pytest.approx(float(line[4]), rel=1e-4)
+        for line in logged
+        if int(line[0]) == told[-1]["step"]
+    }
+    assert (config.output / "log.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_nothing_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mirfeat")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    log = runlog.RunLog(tmp_path, active=True, tensorboard=False)
+    log.truncate(0)
+    log.add(10, {"tag": 0.5}, {"tag": 0.25}, 0.25)
+    DRAW(log)
+    assert not (tmp_path / "log.png").exists()
+    assert "no learning curve" in caplog.text
 
 
 def test_tensorboard_gets_the_numbers_of_the_log(tmp_path: Path) -> None:
