@@ -14,7 +14,8 @@ socket.socket.connect = socket.socket.bind = forbidden
 real_open = builtins.open
 
 def reading_only(file, mode="r", *args, **kwargs):
-    assert set(mode) <= set("rbt"), (file, mode)
+    # dill, which torch imports where it is installed, opens that one to see what comes of it.
+    assert file == os.devnull or set(mode) <= set("rbt"), (file, mode)
     return real_open(file, mode, *args, **kwargs)
 
 builtins.open = reading_only
