@@ -10,7 +10,7 @@ track is kept in ``TEACHERS/.heard``, so that a second run goes on where the fir
 hears only what is new.
 
 musicnn is mirfeat's extractor of that name. Its patches are 3 s long; of every ``--every`` patches
-one is heard and stands for the gap on both sides. mn04_as hears windows of 10 s, of which it says
+one is heard, and training draws its crops there. mn04_as hears windows of 10 s, of which it says
 something every 2.5 s; WEIGHTS are the published tensors of EfficientAT's ``mn04_as_mAP_432.pt`` as
 safetensors, CLASSES is AudioSet's ``class_labels_indices.csv``.
 """
@@ -54,11 +54,9 @@ def hear_musicnn(every: int) -> Callable[[Path, float], Heard]:
     def hear(file: Path, seconds: float) -> Heard:
         rows = extractor.embed_file(file)
         kept = slice(0, len(rows), every)
-        starts, ends = rows.starts[kept], rows.ends[kept]
-        gap = (every - 1) * float(rows.ends[0] - rows.starts[0]) / 2.0
         return {
-            "start": np.maximum(starts - gap, 0.0),
-            "end": ends + gap,
+            "start": rows.starts[kept],
+            "end": rows.ends[kept],
             "tags": rows.values[kept, rows.blocks["taggram"]],
             "penultimate": rows.values[kept, rows.blocks["penultimate"]],
         }
@@ -182,7 +180,7 @@ def main() -> int:
         "classes": class_names(args.classes),
     }
     write_tables(mn04, args.output / "mn04", names)
-    kept_in = args.output / ".heard" / f"musicnn-{args.every}"
+    kept_in = args.output / ".heard" / f"musicnn-1-of-{args.every}"
     musicnn = all_heard(manifest, kept_in, hear_musicnn(args.every), "musicnn")
     write_tables(musicnn, args.output / "musicnn", {"tags": TAGS, "penultimate": None})
     return 0

@@ -7,7 +7,7 @@ Letters in shapes: B crops, C channels, F mel bands, T frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from mirfeat.training.mel_cache import MelCache
 
 # Streams of random numbers must not meet: each use has its own.
 _CROPS, _SOURCES, _AUGMENTATION = 1, 2, 3
+# Places at which a crop is tried again where it does not suit.
+_TRIES = 12
 
 
 def crop_stream(seed: int, step: int) -> np.random.Generator:
@@ -71,24 +73,29 @@ class CropSource:
         views: int = 1,
         process: int = 0,
         processes: int = 1,
+        suits: Callable[[int, tuple[float, float]], bool] | None = None,
     ) -> Batch:
         """``views`` crops each of ``size`` random tracks among ``rows``, this process's share.
 
         ``chances`` are the probabilities of the rows. Tracks of a batch differ as long as there
-        are enough. The start of a crop is uniform over the track.
+        are enough. The start of a crop is uniform over the track, or over those of its places that
+        ``suits``, of row and span, agrees to; where a dozen do not, the last is taken.
         """
         enough = len(rows) >= size
         chosen = generator.choice(rows, size, replace=not enough, p=chances)
         # Drawn for the whole batch, whoever takes which part of it.
         numbers = generator.random((views, size, 3))
+        again = generator.random((views, size, _TRIES))
         mine = slice(process, None, processes)
-        chosen, numbers = chosen[mine], numbers[:, mine]
+        chosen, numbers, again = chosen[mine], numbers[:, mine], again[:, mine]
         mel = self._cache.mel
         shape = (views, len(chosen), self._frames, mel.channels, mel.n_mels)
         levels, spans = np.empty(shape, np.float16), np.empty((views, len(chosen), 2))
         for view in range(views):
             for index, row in enumerate(chosen):
-                crop, span = self._crop(self._ids[row], numbers[view, index])
+                place, rate, shift = numbers[view, index]
+                places = [place, *again[view, index]] if suits is not None else [place]
+                crop, span = self._crop(row, places, (rate, shift), suits)
                 levels[view, index], spans[view, index] = crop, span
         return Batch(levels, chosen, spans)
 
@@ -110,13 +117,24 @@ class CropSource:
         seconds = mel.hop_samples / mel.sample_rate
         return start * seconds, (start + self._frames * rate) * seconds
 
-    def _crop(self, id: str, numbers: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-        levels = self._cache.levels(id)
-        rate = 1.0 + self._changes.stretch * (2.0 * numbers[1] - 1.0)
-        room = len(levels) - 1 - (self._frames - 1) * rate
-        start = max(0.0, room) * numbers[0]
-        crop, span = self._cut(levels, start, rate), self._span(start, rate)
-        shift = round(self._changes.shift_bands * (2.0 * numbers[2] - 1.0))
+    def _crop(
+        self,
+        row: int,
+        places: Sequence[float],
+        changes: tuple[float, float],
+        suits: Callable[[int, tuple[float, float]], bool] | None,
+    ) -> tuple[np.ndarray, tuple[float, float]]:
+        """A crop at the first of ``places`` in [0, 1) that suits, stretched and shifted."""
+        levels = self._cache.levels(self._ids[row])
+        rate = 1.0 + self._changes.stretch * (2.0 * changes[0] - 1.0)
+        room = max(0.0, len(levels) - 1 - (self._frames - 1) * rate)
+        for place in places:
+            start = room * place
+            span = self._span(start, rate)
+            if suits is None or suits(row, span):
+                break
+        crop = self._cut(levels, start, rate)
+        shift = round(self._changes.shift_bands * (2.0 * changes[1] - 1.0))
         return (shifted(crop, shift) if shift else crop), span
 
     def _cut(self, levels: np.ndarray, start: float, rate: float) -> np.ndarray:

@@ -6,7 +6,7 @@ A step depends on the seed and its number alone (``crops.py``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from mirfeat.training.preparation import Hardware, TrainingRun
 from mirfeat.training.runlog import RunLog
 from mirfeat.training.state import RunState, inputs_of
 from mirfeat.training.targets.make import Targets, weights_by_key
+from mirfeat.training.targets.timed import TimedTargets
 from mirfeat.training.validation import Validator
 from mirfeat.training.warm_start import warm_start
 
@@ -58,6 +59,7 @@ class _StepBatches(Dataset[tuple[Tensor, dict[str, Tensor], int]]):
             views=2 if SELF in sources else 1,
             process=process,
             processes=processes,
+            suits=self._told(sources),
         )
         # Targets of all views one after the other, as the learner sees them.
         rows, spans = np.tile(batch.rows, len(batch.spans)), batch.spans.reshape(-1, 2)
@@ -65,6 +67,14 @@ class _StepBatches(Dataset[tuple[Tensor, dict[str, Tensor], int]]):
             source: torch.from_numpy(self._targets[source].crops(rows, spans)) for source in sources
         }
         return torch.from_numpy(batch.levels), targets, step
+
+    def _told(self, sources: Sequence[str]) -> Callable[[int, tuple[float, float]], bool] | None:
+        """Whether every teacher that heard a track says enough of a crop; None without teachers."""
+        said = [self._targets[source] for source in sources]
+        timed = [targets for targets in said if isinstance(targets, TimedTargets)]
+        if not timed:
+            return None
+        return lambda row, span: all(t.covers(row, span) for t in timed if t.known[row])
 
 
 class Training:

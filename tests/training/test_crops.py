@@ -1,5 +1,7 @@
 """Crops: a pure function of seed and step, the same for any number of processes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -213,3 +215,33 @@ def test_crops_are_copies(cache: MelCache) -> None:
     before = cache.levels(IDS[9]).copy()
     batch.levels[:] = 1
     np.testing.assert_array_equal(cache.levels(IDS[9]), before)
+
+
+def test_crops_lie_where_they_suit(cache: MelCache) -> None:
+    rows, seconds = np.array([8, 9]), MEL.hop_samples / RATE
+
+    def early(row: int, span: tuple[float, float]) -> bool:
+        return span[0] < 60 * seconds
+
+    def drawn(step: int, suits: Callable[[int, tuple[float, float]], bool] | None) -> Batch:
+        source = CropSource(cache, IDS, FRAMES)
+        chances = np.array([0.5, 0.5])
+        return source.draw(rows, chances, 2, crop_stream(0, step), suits=suits)
+
+    anywhere = [drawn(step, None) for step in range(40)]
+    suited = [drawn(step, early) for step in range(40)]
+    assert max(batch.spans[..., 0].max() for batch in anywhere) > 80 * seconds
+    assert max(batch.spans[..., 0].max() for batch in suited) < 60 * seconds
+    # The track is as it was drawn; and so is the crop, where it suits.
+    for before, after in zip(anywhere, suited, strict=True):
+        np.testing.assert_array_equal(before.rows, after.rows)
+        kept = before.spans[..., 0] < 60 * seconds
+        np.testing.assert_array_equal(before.spans[kept], after.spans[kept])
+    same_step = drawn(3, early)
+    assert same(same_step, suited[3])
+
+
+def test_where_nothing_suits_a_crop_is_drawn_all_the_same(cache: MelCache) -> None:
+    source = CropSource(cache, IDS, FRAMES)
+    batch = source.draw(ROWS, EVEN, 6, crop_stream(0, 0), suits=lambda row, span: False)
+    assert batch.levels.shape == (1, 6, FRAMES, 2, 16)

@@ -134,6 +134,24 @@ def test_what_overlaps_a_crop_is_averaged_by_the_overlap() -> None:
     assert crops.dtype == np.float32
 
 
+def test_a_crop_learns_of_what_covers_most_of_it_or_lies_in_it() -> None:
+    # Every second patch of 3 s is heard, as musicnn may hear a track.
+    targets = targets_of({"a": [(0.0, 3.0, [0.0, 1.0]), (6.0, 9.0, [1.0, 0.5])]}, ["a"])
+    spans = [(0.4, 2.9), (1.1, 3.6), (1.2, 3.7), (2.9, 5.4), (0.0, 29.0), (0.7, 12.0), (2.0, 8.3)]
+    known = [True, True, False, False, True, True, True]
+    assert [targets.covers(0, span) for span in spans] == known
+    crops = targets.crops(np.zeros(len(spans), int), np.array(spans))
+    assert (~np.isnan(crops).any(1)).tolist() == known
+    np.testing.assert_allclose(crops[4], [0.5, 0.75], rtol=1e-6)
+
+
+def test_stretches_without_gaps_teach_every_crop() -> None:
+    said = {"a": [(2.5 * n, 2.5 * n + 2.5, [n / 10, 0.0]) for n in range(10)]}
+    targets = targets_of(said, ["a"])
+    starts = np.linspace(0.0, 22.5, 40)
+    assert all(targets.covers(0, (start, start + 2.5)) for start in starts)
+
+
 def test_vectors_are_standardised_over_training_tracks() -> None:
     draw = np.random.default_rng(0)
     values = draw.normal([5.0, -100.0], [2.0, 0.1], (40, 2))

@@ -6,6 +6,7 @@ B crops.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from mirfeat.training.targets.teachers import TeacherTable
 
 # Below this, a number hardly changes over the training tracks and there is nothing to learn in it.
 _STILL = 1e-6
+# A crop learns of what covers so much of it, or of a stretch of which it holds so much.
+_ENOUGH = 0.75
+_ROUNDING = 1e-6  # seconds
 # What a ranking takes for a label: a number so many standard deviations above its mean.
 _STANDS_OUT = 1.0
 
@@ -49,17 +53,36 @@ class TimedTargets:
     def crops(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
         """Targets float32 [B, k] of crops of tracks ``rows`` [B], ``spans`` [B, 2] in seconds.
 
-        What overlaps a crop is averaged with the seconds of overlap for weights; NaN where nothing
-        does.
+        What overlaps a crop is averaged with the seconds of overlap for weights; NaN where that is
+        too little (:meth:`covers`).
         """
         targets = np.full((len(rows), self.size), np.nan, np.float32)
-        for index, (row, (start, end)) in enumerate(zip(rows, spans, strict=True)):
-            mine = slice(self.first[row], self.first[row + 1])
-            overlap = np.minimum(self.ends[mine], end) - np.maximum(self.starts[mine], start)
-            weights = np.maximum(overlap, 0.0)
-            if (total := weights.sum()) > 0:
-                targets[index] = (weights / total).astype(np.float32) @ self.values[mine]
+        for index, (row, span) in enumerate(zip(rows, spans, strict=True)):
+            mine, weights = self._overlap(row, span)
+            if self._enough(mine, weights, span):
+                targets[index] = (weights / weights.sum()).astype(np.float32) @ self.values[mine]
         return targets
+
+    def covers(self, row: int, span: Sequence[float]) -> bool:
+        """Whether enough is said of a crop of the track ``row`` for it to learn from.
+
+        Three quarters of the crop, of all that was said; or the crop holds three quarters of one
+        stretch. What is said of 3 s tells little of a crop that touches their end.
+        """
+        mine, weights = self._overlap(row, span)
+        return self._enough(mine, weights, span)
+
+    def _overlap(self, row: int, span: Sequence[float]) -> tuple[slice, np.ndarray]:
+        """Stretches of a track, and the seconds that each shares with a crop."""
+        mine = slice(self.first[row], self.first[row + 1])
+        shared = np.minimum(self.ends[mine], span[1]) - np.maximum(self.starts[mine], span[0])
+        return mine, np.maximum(shared, 0.0)
+
+    def _enough(self, mine: slice, weights: np.ndarray, span: Sequence[float]) -> bool:
+        if weights.sum() >= _ENOUGH * (span[1] - span[0]) - _ROUNDING:
+            return True
+        held = weights >= _ENOUGH * (self.ends[mine] - self.starts[mine]) - _ROUNDING
+        return bool(held.any())
 
 
 def timed_targets(
