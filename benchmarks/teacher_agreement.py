@@ -73,9 +73,16 @@ def said_of(windows: Sequence[tuple[str, Path, float]], table: Path) -> np.ndarr
         rows.append(inside.drop(columns=["id", "start", "end"]).to_numpy().mean(0))
     values = np.array(rows)
     if table.stem == "tags":
-        values = np.log(np.clip(values, 1e-5, 1.0 - 1e-5) / (1.0 - np.clip(values, 1e-5, 1 - 1e-5)))
+        values = logits_of(values)
     standardised: np.ndarray = (values - values.mean(0)) / (values.std(0) + 1e-6)
     return standardised
+
+
+def logits_of(probabilities: np.ndarray) -> np.ndarray:
+    """Logits, of probabilities kept off 0 and 1."""
+    clipped = np.clip(probabilities, 1e-5, 1.0 - 1e-5)
+    logits: np.ndarray = np.log(clipped / (1.0 - clipped))
+    return logits
 
 
 def vectors_of(extractor: Any, clips: Iterable[tuple[Path, float]], cache: Path) -> np.ndarray:
