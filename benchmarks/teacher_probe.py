@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=(), help="LABEL=NAME=FILE of others")
     options = parser.parse_args()
     asked = [(name, name, "open") for name in options.only]
-    asked += [tuple(text.split("=", 2)) for text in options.weights]  # type: ignore[misc]
+    asked += [tuple(text.split("=", 2)) for text in options.weights]
     manifest = read_manifest(options.manifest)
     content = json.loads(options.output.read_text()) if options.output.is_file() else {}
     for label, name, weights in asked:

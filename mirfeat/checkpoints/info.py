@@ -20,6 +20,7 @@ def describe(spec: ExtractorSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "summary": spec.summary,
+        "take_if": spec.take_if,
         "version": spec.version,
         "sample_rate": rate,
         "channels": spec.mel.channels,

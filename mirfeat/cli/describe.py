@@ -15,10 +15,10 @@ _SHOWN = (
 
 
 def as_line(record: Mapping[str, Any], width: int) -> str:
-    """One line of a list, with the name padded to ``width``."""
-    seconds = f"{record['segment_seconds']:.3g} s segments"
-    numbers = f"{record['dimension']} numbers"
-    return f"{record['name']:{width}}  {_input(record)}, {seconds}, {numbers}  {record['summary']}"
+    """One line of a list, with the name padded to ``width``: what it is, and who should take it."""
+    what = f"{_input(record)}, {record['segment_seconds']:.3g} s, {record['dimension']} numbers"
+    why = f"take it if {record['take_if']}" if record["take_if"] else record["summary"]
+    return f"{record['name']:{width}}  {what:36}  {why}"
 
 
 def as_text(record: Mapping[str, Any]) -> str:
@@ -30,6 +30,7 @@ def as_text(record: Mapping[str, Any]) -> str:
     )
     lines = [
         f"{record['name']}: {record['summary']}",
+        *([f"Take it if {record['take_if']}."] if record["take_if"] else []),
         "",
         *_entry("audio", f"{_input(record)}, {every}; clips {shortest}"),
     ]

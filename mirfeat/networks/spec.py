@@ -75,7 +75,8 @@ class ExtractorSpec:
     ``options`` are those of its own; the checked value of each reaches ``build``.
     ``checkpoint_of`` is the name of another extractor whose checkpoints this one reads. ``blocks``
     are the named parts of a row with their sizes, at default options and of a checkpoint that has
-    every source of the paper. ``default_checkpoint`` is that of users who name none.
+    every source of the paper. ``default_checkpoint`` is that of users who name none. ``take_if``
+    ends the sentence "take this one if", for those who choose; a list shows it.
     """
 
     name: str
@@ -93,6 +94,7 @@ class ExtractorSpec:
     checkpoint_of: str = ""
     default_checkpoint: str = "open"
     blocks: Mapping[str, int] = field(default_factory=dict)
+    take_if: str = ""
 
     @property
     def has_weights(self) -> bool:

@@ -35,8 +35,7 @@ class Sources:
     draws all tracks equally often, 1 all seconds. ``taste``: table of listening counts, relative
     to the manifest. ``weights``: what a source's loss counts, 1 where nothing is said.
     ``components``: principal components that a teacher's vector is reduced to, 0 for none of this.
-    ``distance`` of a predicted from a teacher's vector
-    (:func:`mirfeat.training.objectives.matching`).
+    ``distance`` of vectors as in :func:`mirfeat.training.objectives.matching`.
     """
 
     names: tuple[str, ...] = ()
@@ -72,9 +71,10 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """``width``: multiple of the paper's filters in every layer; kim2018-wstn alone has one."""
+    """Multiples of the paper's: ``width`` (filters; kim2018-wstn alone) and ``dropout``."""
 
     width: float = 1.0
+    dropout: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -272,6 +272,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "validation.every": (0, 1e9),
     "validation.crops": (1, 1000),
     "network.width": (0.0625, 8.0),
+    "network.dropout": (0.0, 1.0),
 }
 
 

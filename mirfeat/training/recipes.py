@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from mirfeat.errors import ConfigError
 from mirfeat.networks.frontend import Frontend
 from mirfeat.networks.registry import get_spec
@@ -57,8 +59,8 @@ def make_recipe(config: TrainConfig, targets: Mapping[str, Targets]) -> Recipe:
     """Network of ``config.extractor`` for these targets, drawn from the seed.
 
     Raises:
-        ConfigError: an extractor that is not trained, sources that it cannot learn, a width where
-            there is none to choose.
+        ConfigError: an extractor that is not trained, sources that it cannot learn, a width or a
+            dropout where there is none to choose.
     """
     spec, family = get_spec(config.extractor), family_of(config.extractor)
     if config.network.width != 1.0 and "network" not in family.defaults:
@@ -66,7 +68,18 @@ def make_recipe(config: TrainConfig, targets: Mapping[str, Targets]) -> Recipe:
         raise ConfigError(
             f"network.width = {config.network.width}: {spec.name} has one width; {wide} has any."
         )
-    return family.make(config, spec, Frontend(spec.mel), targets)
+    recipe = family.make(config, spec, Frontend(spec.mel), targets)
+    _scale_dropout(recipe, config.network.dropout)
+    return recipe
+
+
+def _scale_dropout(recipe: Recipe, factor: float) -> None:
+    """Let every layer of dropout drop ``factor`` times as often as in the paper."""
+    layers = [layer for layer in recipe.learner.modules() if isinstance(layer, nn.Dropout)]
+    if factor != 1.0 and not layers:
+        raise ConfigError(f"network.dropout = {factor}: {recipe.spec.name} has no dropout.")
+    for layer in layers:
+        layer.p *= factor
 
 
 for _family in (*choi2017.FAMILIES, *hamel2013.FAMILIES, *kim2018.FAMILIES, *kim2019.FAMILIES):

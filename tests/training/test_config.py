@@ -53,7 +53,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         "[augmentation]\ngain_db = 1.0\nequaliser_db = 2.0\nshift_bands = 3.0\nstretch = 0.1\n"
         "swap = 0.2\nmono = 0.3\nlowpass = 0.4\nmix = 0.5\nmask = 0.6\n"
         '[validation]\nshare = 0.2\nevery = 5\ncrops = 6\nchoose = "last"\n'
-        "[network]\nwidth = 1.5\n"
+        "[network]\nwidth = 1.5\ndropout = 0.25\n"
     )
     expected = TrainConfig(
         "kim2019-ms-cr-2",
@@ -80,7 +80,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         Optimiser("sgd", 0.1, 0.01, 8, 2.5, 9, "cosine", 3),
         Augmentation(1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         Validation(0.2, 5, 6, "last"),
-        NetworkShape(1.5),
+        NetworkShape(1.5, 0.25),
     )
     config = read(tmp_path, text)
     assert config == expected

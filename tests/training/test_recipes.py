@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 import mirfeat
 from mirfeat.errors import ConfigError
@@ -80,3 +81,19 @@ def test_a_wide_network_learns_one_source_and_its_checkpoint_says_how_wide_it_is
         make_recipe(config, {"genre": target, "mfcc": target})
     with pytest.raises(ConfigError, match=r"network\.width = 0\.11: choi2017 has one width; kim"):
         make_recipe(replace(config, extractor="choi2017"), {"tag": target})
+
+
+def test_dropout_is_a_multiple_of_the_papers(tmp_path: Path) -> None:
+    folders = tmp_path / "tracks.csv", tmp_path / "run", tmp_path / "cache"
+    target = SourceTargets(np.zeros((4, 3), np.float32), ("a", "b", "c"))
+
+    def rates(name: str, factor: float) -> set[float]:
+        config = TrainConfig(name, *folders, network=NetworkShape(dropout=factor))
+        modules = make_recipe(config, {"genre": target}).learner.modules()
+        return {layer.p for layer in modules if isinstance(layer, nn.Dropout)}
+
+    assert rates("kim2018-stn", 1.0) == {0.1, 0.5}
+    assert rates("kim2018-stn", 0.5) == {0.05, 0.25}
+    assert rates("kim2019-ms-sr-fc", 0.0) == {0.0}
+    with pytest.raises(ConfigError, match=r"network\.dropout = 0\.0: choi2017 has no dropout"):
+        rates("choi2017", 0.0)
