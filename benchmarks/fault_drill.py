@@ -25,7 +25,8 @@ from pathlib import Path
 
 from benchmarks.broken_files import make_files
 from benchmarks.tables import print_machine, print_table
-from mirfeat.results import Failure, FeatureTable
+from mirfeat.results.outcomes import Failure
+from mirfeat.results.table import FeatureTable
 from mirfeat.store.reading import load_features
 
 # Parts of a few files, so that there is something to lose at every moment.
@@ -33,7 +34,7 @@ CHILD = """
 import sys
 from mirfeat.cli import main
 from mirfeat.store import writer
-writer.PART_ROWS = int(sys.argv[1])
+writer.MOST_ROWS = int(sys.argv[1])
 sys.exit(main(sys.argv[2:]))
 """
 EXPECTED = {

@@ -18,7 +18,7 @@ import mirfeat
 from benchmarks.tables import print_machine, print_table, write_clips
 from mirfeat.audio.clip import open_clip
 from mirfeat.audio.convert import Converter
-from mirfeat.pipeline.threads import default_workers
+from mirfeat.pipeline.workers import default_workers
 
 EXTRACTORS = ("choi2017", "kim2019-ms-sr-fc", "mfcc")
 

@@ -41,7 +41,8 @@ from mirfeat.errors import AudioError, CheckpointError, LabelsError, OptionError
 from mirfeat.evaluation.labels import read_labels
 from mirfeat.files import replacing
 from mirfeat.networks.registry import get_spec
-from mirfeat.results import Failure, FeatureTable
+from mirfeat.results.outcomes import Failure
+from mirfeat.results.table import FeatureTable
 
 WINDOW_SECONDS = 30
 WINDOWS = 6

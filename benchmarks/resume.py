@@ -23,7 +23,8 @@ import soundfile
 
 import mirfeat
 from benchmarks.tables import excerpt_loop, print_machine, print_table
-from mirfeat.store.formats import Format, ParquetShards, Row
+from mirfeat.store.formats import Format, Row
+from mirfeat.store.parquet_rows import ParquetRows
 from mirfeat.store.record import StoreInfo
 
 CHILD = """
@@ -101,7 +102,7 @@ def make_store(store: Path, info: StoreInfo, rows: Iterator[Row]) -> None:
     (store / "failures.csv").write_text("id,error_type,error\n")
     facts = "id,seconds,rows,notes,size,mtime_ns"
     if info.format == "parquet":
-        shards = ParquetShards(len(info.feature_names))
+        shards = ParquetRows(len(info.feature_names))
         for number in range(1, 10**6):
             if not (part := list(islice(rows, 500))):
                 return

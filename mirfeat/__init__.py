@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from mirfeat.extractor import Extractor
     from mirfeat.loading import concatenate, load_extractor
     from mirfeat.networks.registry import list_extractors, register
-    from mirfeat.results import Embedding, FeatureTable
+    from mirfeat.results.embedding import Embedding
+    from mirfeat.results.table import FeatureTable
     from mirfeat.store.reading import load_embeddings, load_features
     from mirfeat.transformer import AudioFeatures
 
 _HOME = {
     "Audio": "audio.clip",
     "AudioFeatures": "transformer",
-    "Embedding": "results",
+    "Embedding": "results.embedding",
     "Extractor": "extractor",
-    "FeatureTable": "results",
+    "FeatureTable": "results.table",
     "MirfeatError": "errors",
     "MirfeatWarning": "errors",
     "concatenate": "loading",

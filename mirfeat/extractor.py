@@ -1,7 +1,8 @@
 """The extractor: what ``load_extractor`` returns and everything it can do.
 
-One clip: ``extract``, ``embed``, ``tags``. Many: ``extract_many`` (any source, one result each),
-``extract_files`` (a table), ``extract_to`` (a folder, resumable; see ``runs.py``).
+One clip: ``extract``, ``embed``, and what networks predict (``tags``, ``factors``, ``labels``).
+Many: ``extract_many`` (any source, one result each), ``extract_files`` (a table), ``extract_to`` (a
+folder, resumable).
 """
 
 from __future__ import annotations
@@ -20,20 +21,21 @@ from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.pipeline import predictions
 from mirfeat.pipeline.clip import embedding_of, new_clip, vector_of
-from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag, TagsOverTime
+from mirfeat.pipeline.predicting import Predicting
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
-from mirfeat.results import Embedding, FeatureTable, Result, RunReport
+from mirfeat.results.embedding import Embedding
+from mirfeat.results.outcomes import Result, RunReport
+from mirfeat.results.table import FeatureTable
 from mirfeat.runs.filling import Destination
 from mirfeat.runs.progress import Shown
 from mirfeat.runs.run import ExtractionRun, Item, OnError
 from mirfeat.store.formats import Format
 
 
-class Extractor(AbstractContextManager["Extractor"]):
+class Extractor(Predicting, AbstractContextManager["Extractor"]):
     """Turns audio into a feature vector. Made by :func:`mirfeat.load_extractor`.
 
     Settings do not change after loading. A context manager: leaving it, or :meth:`close`, gives
@@ -95,81 +97,6 @@ class Extractor(AbstractContextManager["Extractor"]):
     def embed_file(self, path: PathLike) -> Embedding:
         """All rows of one file with their times."""
         return self.embed(located(path))
-
-    def tags(
-        self,
-        audio: AudioLike,
-        sample_rate: int | None = None,
-        *,
-        top: int = 10,
-        unheard: bool = False,
-    ) -> tuple[Tag, ...]:
-        """The ``top`` most probable tags of one clip, averaged over its segments.
-
-        A checkpoint may say which of its tags it cannot hear (``unheard_tags`` in its metadata):
-        they are left out unless ``unheard`` is set.
-
-        Raises:
-            OptionError: the network has no tag head.
-        """
-        unit, source = self._only("tags"), self._source(audio, sample_rate)
-        return predictions.tags(unit, source, self.max_seconds, top, unheard)
-
-    def tags_over_time(
-        self,
-        audio: AudioLike,
-        sample_rate: int | None = None,
-        *,
-        top: int = 10,
-        hop_seconds: float | None = None,
-    ) -> TagsOverTime:
-        """The ``top`` most probable tags of one clip, in each of its segments.
-
-        A new segment begins every ``hop_seconds``; by default the extractor's own hop or 3 s,
-        whichever is less. Each is as long as ever (``segment_seconds``).
-
-        Raises:
-            OptionError: the network has no tag head, or a hop that is no part of a segment.
-        """
-        unit, source = self._only("tags"), self._source(audio, sample_rate)
-        return predictions.tags_over_time(unit, source, self.max_seconds, top, hop_seconds)
-
-    def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, np.ndarray]:
-        """What each learning source's head predicts: a distribution over its factors, float32.
-
-        Averaged over segments; for explanations. The head of ``self`` compares two clips and is
-        left out.
-
-        Raises:
-            OptionError: the network was not trained on factors.
-        """
-        unit = self._only("factors")
-        return predictions.factors(unit, self._source(audio, sample_rate), self.max_seconds)
-
-    @property
-    def factor_names(self) -> dict[str, tuple[str, ...]]:
-        """Names of what :meth:`factors` predicts, by source: words of the factor, or a number.
-
-        Raises:
-            OptionError: the network was not trained on factors.
-        """
-        return predictions.factor_names(self._only("factors"))
-
-    @property
-    def labels(self) -> LabelSpace:
-        """Labels embedded beside music (hamel2013), with the nearest ones of each.
-
-        Raises:
-            OptionError: the checkpoint has none.
-        """
-        return predictions.labels(self._only("labels"))
-
-    def nearest_labels(
-        self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
-    ) -> tuple[Neighbour, ...]:
-        """Labels nearest to a clip, by L1 distance to its mean embedded frame."""
-        labels, embedding = self.labels, self.embed(audio, sample_rate)
-        return labels.nearest(embedding.summary(("mean",))[embedding.blocks["mean"]], top)
 
     def extract_many(
         self,

@@ -22,7 +22,7 @@ from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.pipeline.unit import Unit
 from mirfeat.provenance import Provenance
-from mirfeat.results import check_statistics
+from mirfeat.results.moments import check_statistics
 from mirfeat.version import __version__
 
 CheckpointLike = str | os.PathLike[str]

@@ -74,6 +74,11 @@ def test_no_class_has_the_name_of_another() -> None:
     assert [name for name, times in names.items() if times > 1] == []
 
 
+def test_a_file_fits_into_a_head() -> None:
+    lines = {file: len(file.read_text("utf-8").splitlines()) for file in FILES}
+    assert {file: count for file, count in lines.items() if count > 300} == {}
+
+
 @pytest.mark.parametrize("word", ["utils", "core", "base", "helpers"])
 def test_no_module_is_called_after_nothing(word: str) -> None:
     assert not list(PACKAGE.rglob(f"{word}.py")) + list(PACKAGE.rglob(f"{word}/__init__.py"))

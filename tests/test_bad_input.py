@@ -17,7 +17,7 @@ from mirfeat import errors
 from mirfeat.audio.segments import Segmenter
 from mirfeat.extractor import Extractor
 from mirfeat.pipeline.threads import MAX_AHEAD
-from mirfeat.results import Result
+from mirfeat.results.outcomes import Result
 from tests.support.sounds import cut, music, overwrite_middle, write, write_wav
 
 RATE = 44_100

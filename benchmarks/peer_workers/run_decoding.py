@@ -17,7 +17,7 @@ SAMPLE_RATE = 12_000
 
 def load(options: Sequence[str]) -> Vectors:
     """As many threads as mirfeat decodes with, or ``options[0]`` "all": one a core."""
-    from mirfeat.pipeline.threads import default_workers
+    from mirfeat.pipeline.workers import default_workers
 
     workers = default_workers()
     if options:

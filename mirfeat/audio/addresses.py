@@ -22,8 +22,6 @@ _SECRET = re.compile(
     r"|s[evprt]|sip|spr|sr|skoid|sktid|skt|ske|sks|skv|response-content-.*|response-cache-.*)",
     re.IGNORECASE,
 )
-
-
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
 
 

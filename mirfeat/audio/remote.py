@@ -43,8 +43,6 @@ _CHANGE_MARKS = (
     *("ETag", "etag", "md5Hash", "content_md5"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified", "created"),
 )
-
-
 # Kinds of addresses that are taken; others by name in this environment variable.
 PROTOCOLS = ("s3", "gs", "az", "http", "https", "hf")
 ALLOWED = "MIRFEAT_PROTOCOLS"

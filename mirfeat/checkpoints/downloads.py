@@ -7,14 +7,9 @@ two processes may fetch the same file, and a failure leaves nothing behind.
 from __future__ import annotations
 
 import atexit
-import http.client
 import logging
 import os
-import socket
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,23 +19,14 @@ from pathlib import Path
 
 import platformdirs
 
-from mirfeat.checkpoints import wheels
+from mirfeat.checkpoints import transfer, wheels
+from mirfeat.checkpoints.transfer import BrokenOffError, Limits, answer, pause
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
 from mirfeat.files import UNFINISHED, hash_of, replacing
 from mirfeat.networks.spec import Checkpoint
 
 logger = logging.getLogger("mirfeat")
 
-TRIES = 3
-PAUSE_SECONDS = 0.5
-TIMEOUT_SECONDS = 30.0
-"""Without a byte; twice that for all headers of an answer."""
-LEAST_BYTES_PER_SECOND = 4096
-"""Over ``RATE_SECONDS``; what comes slower is given up, or a server could hold us for days."""
-RATE_SECONDS = 60.0
-MOST_SECONDS = 6 * 3600.0
-"""For a file, all tries together."""
-_CHUNK_BYTES = 1 << 16
 _LEFTOVER_SECONDS = 24 * 3600
 
 
@@ -145,20 +131,20 @@ def fetch_small(address: str, limit: int, accept: str = "*/*") -> bytes:
             f"{address} is needed once, and HF_HUB_OFFLINE is set. Load the checkpoint on a "
             f"machine with a network and copy its cache folder to {cache_folder()}."
         )
-    problem, limits = "", _Limits()
-    for attempt in range(TRIES):
-        _pause(attempt)
+    problem, limits = "", Limits()
+    for attempt in range(transfer.TRIES):
+        pause(attempt)
         try:
-            with _answer(address, {"Accept": accept}) as response:
+            with answer(address, {"Accept": accept}) as response:
                 content = b""
                 for chunk in limits.chunks(response):
                     content += chunk
                     if len(content) > limit:
-                        raise _BrokenOffError(f"more than {limit} bytes came", final=True)
+                        raise BrokenOffError(f"more than {limit} bytes came", final=True)
                 if response.length:
-                    raise _BrokenOffError("the connection was closed")
+                    raise BrokenOffError("the connection was closed")
                 return content
-        except _BrokenOffError as error:
+        except BrokenOffError as error:
             problem = str(error)
             if error.final:
                 break
@@ -223,49 +209,12 @@ def _check(path: Path, remote: PublishedFile, where: str, advice: str) -> None:
         )
 
 
-class _Limits:
-    """How long a download may take: a server that sends a byte a second would never be done."""
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + MOST_SECONDS
-
-    def chunks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
-        """What comes, as it comes.
-
-        Raises:
-            _BrokenOffError: too slowly, or too long.
-        """
-        begun, came = time.monotonic(), 0
-        # Not read(): it waits until all that was asked for is there.
-        while chunk := response.read1(_CHUNK_BYTES):
-            yield chunk
-            came += len(chunk)
-            now = time.monotonic()
-            if now > self._end:
-                raise _BrokenOffError(f"not done after {MOST_SECONDS:g} s", final=True)
-            if now - begun > RATE_SECONDS:
-                if came < LEAST_BYTES_PER_SECOND * (now - begun):
-                    raise _BrokenOffError(
-                        f"slower than {LEAST_BYTES_PER_SECOND} bytes a second: {came} bytes came "
-                        f"in {now - begun:.0f} s"
-                    )
-                begun, came = now, 0
-
-
-class _BrokenOffError(Exception):
-    """A try to download failed; ``final``: the next one would fail in the same way."""
-
-    def __init__(self, problem: str, final: bool = False) -> None:
-        super().__init__(problem)
-        self.final = final
-
-
 def _download(remote: PublishedFile, temporary: Path) -> None:
     """Write the file, going on where the last try broke off."""
-    limits = _Limits()
+    limits = Limits()
     with temporary.open("wb") as file:
-        for attempt in range(TRIES):
-            _pause(attempt)
+        for attempt in range(transfer.TRIES):
+            pause(attempt)
             problem, final = "the connection was closed", False
             try:
                 for start, chunk in _chunks(remote, file.tell(), limits):
@@ -273,7 +222,7 @@ def _download(remote: PublishedFile, temporary: Path) -> None:
                     file.write(chunk)
                     if file.tell() > remote.size_bytes:
                         raise _other_size(remote, f"more than {remote.size_bytes}")
-            except _BrokenOffError as error:
+            except BrokenOffError as error:
                 problem, final = str(error), error.final
             if file.tell() == remote.size_bytes:
                 return
@@ -285,14 +234,9 @@ def _download(remote: PublishedFile, temporary: Path) -> None:
         )
 
 
-def _pause(attempt: int) -> None:
-    if attempt:
-        time.sleep(PAUSE_SECONDS * 2.0 ** (attempt - 1))
-
-
-def _chunks(remote: PublishedFile, have: int, limits: _Limits) -> Iterator[tuple[int, bytes]]:
+def _chunks(remote: PublishedFile, have: int, limits: Limits) -> Iterator[tuple[int, bytes]]:
     """What comes after the first ``have`` bytes, in pieces, each with its place in the file."""
-    with _answer(remote.location, {"Range": f"bytes={have}-"} if have else {}) as response:
+    with answer(remote.location, {"Range": f"bytes={have}-"} if have else {}) as response:
         # 200 instead of 206: the server sends everything again.
         start = have if response.status == 206 else 0
         if response.length is not None and start + response.length != remote.size_bytes:
@@ -300,55 +244,6 @@ def _chunks(remote: PublishedFile, have: int, limits: _Limits) -> Iterator[tuple
         for chunk in limits.chunks(response):
             yield start, chunk
             start += len(chunk)
-
-
-class _Watched(http.client.HTTPConnection):
-    """A connection whose headers have to come in time: a timeout alone counts from byte to byte."""
-
-    def getresponse(self) -> http.client.HTTPResponse:
-        watch = threading.Timer(2 * TIMEOUT_SECONDS, self._give_up)
-        watch.daemon = True
-        watch.start()
-        try:
-            return super().getresponse()
-        finally:
-            watch.cancel()
-
-    def _give_up(self) -> None:
-        with suppress(OSError, AttributeError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-
-class _WatchedSecure(_Watched, http.client.HTTPSConnection):
-    """The same by TLS."""
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Watched, request)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        context = {"context": self._context}  # type: ignore[attr-defined]
-        return self.do_open(_WatchedSecure, request, **context)
-
-
-@contextmanager
-def _answer(address: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
-    """What a server answers; errors of the network become :class:`_BrokenOffError`."""
-    request = urllib.request.Request(address, headers=headers)
-    try:
-        opener = urllib.request.build_opener(_Http, _Https)
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            yield response
-    except urllib.error.HTTPError as error:
-        error.close()
-        # Trying again does not make a missing file appear.
-        final = error.code < 500 and error.code not in (408, 429)
-        raise _BrokenOffError(f"HTTP {error.code} {error.reason}", final) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(str(getattr(error, "reason", None) or error)) from error
 
 
 def _other_size(remote: PublishedFile, found: int | str) -> ChecksumError:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mirfeat.checkpoints import downloads as hub
+from mirfeat.checkpoints import downloads
 from mirfeat.errors import CheckpointUnavailableError, OptionError
 from mirfeat.files import replacing, sha256_of
 from mirfeat.networks import kim2019_scaler
@@ -73,8 +73,8 @@ class File:
                 f"{self.name}: the 4TU item gives address {self.address!r} and md5 {self.md5!r}, "
                 f"which is not enough to fetch it safely. {_BY_HAND}"
             )
-        return hub.fetch_file(
-            hub.PublishedFile(
+        return downloads.fetch_file(
+            downloads.PublishedFile(
                 checkpoint, self.address, f"{FOLDER}/{self.name}", self.size_bytes, self.md5, "md5"
             )
         )
@@ -112,7 +112,7 @@ def experiment(extractor: str, checkpoint: str) -> str:
 
 def converted_path(extractor: str, version: int, wanted: str) -> Path:
     """Where the conversion of an experiment is kept."""
-    return hub.cache_folder() / FOLDER / f"{extractor}-{wanted}-v{version}.safetensors"
+    return downloads.cache_folder() / FOLDER / f"{extractor}-{wanted}-v{version}.safetensors"
 
 
 def fetch(extractor: str, wanted: str) -> Weights:
@@ -186,9 +186,9 @@ def _none(files: Sequence[File], ids: Sequence[str], wanted: str) -> str:
 
 def _item() -> Item:
     """The item as the API describes it now; offline, as it did when it was last asked."""
-    kept = hub.cache_folder() / FOLDER / _LISTING
-    if hub.offline() and kept.is_file():
-        with hub.cache_errors(kept):
+    kept = downloads.cache_folder() / FOLDER / _LISTING
+    if downloads.offline() and kept.is_file():
+        with downloads.cache_errors(kept):
             return _of_record(_parsed(kept.read_bytes(), str(kept)), str(kept))
     address = f"{API}/v2/articles/{ARTICLE}"
     record = _ask(address)
@@ -203,7 +203,7 @@ def _item() -> Item:
             if not listed:
                 raise
     item = _of_record(record, address)
-    with hub.cache_errors(kept), replacing(kept) as temporary:
+    with downloads.cache_errors(kept), replacing(kept) as temporary:
         text = json.dumps({**asdict(item), "license": item.licence}, indent=1)
         temporary.write_text(text, encoding="utf-8")
     return item
@@ -212,7 +212,7 @@ def _item() -> Item:
 def _ask(address: str) -> Any:
     # The repository's server refuses requests that do not say that they take JSON.
     try:
-        content = hub.fetch_small(address, _MAX_JSON_BYTES, "application/json")
+        content = downloads.fetch_small(address, _MAX_JSON_BYTES, "application/json")
     except CheckpointUnavailableError as error:
         raise CheckpointUnavailableError(f"{error} {_BY_HAND}") from error
     return _parsed(content, address)
@@ -270,12 +270,12 @@ def _scaler(item: Item, checkpoint: str, folder: Path, named: str) -> Path:
 
 def _fetch_scaler(target: Path) -> None:
     try:
-        content = hub.fetch_small(SCALER_ADDRESS, _MAX_SCALER_BYTES)
+        content = downloads.fetch_small(SCALER_ADDRESS, _MAX_SCALER_BYTES)
     except CheckpointUnavailableError as error:
         raise CheckpointUnavailableError(
             f"the scaler of the checkpoint: {error} Fetch it by hand and put it into "
             f"{target.parent}."
         ) from error
-    with hub.cache_errors(target), replacing(target) as temporary:
+    with downloads.cache_errors(target), replacing(target) as temporary:
         temporary.write_bytes(content)
         kim2019_scaler.check_published(temporary)

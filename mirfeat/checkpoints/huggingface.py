@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mirfeat.checkpoints import downloads as hub
+from mirfeat.checkpoints import downloads
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, OptionError
 from mirfeat.version import __version__
 
@@ -51,7 +51,7 @@ def fetch(address: str, filenames: Sequence[str]) -> tuple[Path, str]:
     """
     repo, revision = parse(address)
     path = None
-    if offline := hub.offline():
+    if offline := downloads.offline():
         path = _cached(repo, revision, filenames)
     elif revision is not None and _COMMIT.fullmatch(revision):
         path = _cached(repo, revision, filenames, sure=True)
@@ -172,7 +172,7 @@ def create(to: HubRepository) -> HubRepository:
     """
     from huggingface_hub import HfApi
 
-    if hub.offline():
+    if downloads.offline():
         raise CheckpointError(f"{to.repo} cannot be pushed to: HF_HUB_OFFLINE is set.")
     api = HfApi(token=to.token, library_name="mirfeat", library_version=__version__)
     try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mirfeat.checkpoints import downloads as hub
-from mirfeat.checkpoints import fourtu
+from mirfeat.checkpoints import downloads, fourtu
 from mirfeat.networks.checkpoint import read_record
 from mirfeat.networks.options import defaults
 from mirfeat.networks.registry import get_spec
@@ -59,7 +58,7 @@ def describe_loaded(extractor: Any) -> dict[str, Any]:
 
 def _open_record(spec: ExtractorSpec) -> Mapping[str, Any]:
     """What the open checkpoint says of itself; empty where there is none."""
-    path = hub.packaged(spec.checkpoint_of or spec.name)
+    path = downloads.packaged(spec.checkpoint_of or spec.name)
     return read_record(path) if path else {}
 
 

@@ -9,8 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from mirfeat.checkpoints import downloads as hub
-from mirfeat.checkpoints import fourtu, huggingface
+from mirfeat.checkpoints import downloads, fourtu, huggingface
 from mirfeat.errors import (
     CheckpointError,
     CheckpointMismatchError,
@@ -70,7 +69,7 @@ def _named(spec: ExtractorSpec, name: str) -> Weights | None:
 
 
 def _open(spec: ExtractorSpec) -> Weights:
-    path = hub.packaged(spec.checkpoint_of or spec.name)
+    path = downloads.packaged(spec.checkpoint_of or spec.name)
     if path is None:
         raise CheckpointUnavailableError(
             f"{spec.name}: this version of mirfeat ships no open weights for it. "
@@ -97,10 +96,12 @@ def _published(spec: ExtractorSpec, published: Checkpoint) -> Weights:
 
     The spec's version is in its name, so that a new version of mirfeat converts anew.
     """
-    converted = hub.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
+    converted = (
+        downloads.cache_folder() / f"{spec.name}-{published.name}-v{spec.version}.safetensors"
+    )
     if (weights := _converted(spec, converted, published.identity)) is not None:
         return weights
-    source = hub.fetch(published)
+    source = downloads.fetch(published)
     logger.warning(
         "%s %r: licence %s; trained on %s",
         spec.name,

@@ -104,7 +104,7 @@ def _map(arguments: argparse.Namespace) -> int:
 
 
 def _download(arguments: argparse.Namespace) -> int:
-    from mirfeat.checkpoints import downloads as hub
+    from mirfeat.checkpoints import downloads
     from mirfeat.checkpoints.sources import load_weights
     from mirfeat.networks.registry import get_spec, list_extractors
 
@@ -121,7 +121,7 @@ def _download(arguments: argparse.Namespace) -> int:
             load_weights(spec, checkpoint)
             ready.append({"extractor": name, "checkpoint": checkpoint})
             if not arguments.json:
-                print(f"{name} {checkpoint}: ready in {hub.cache_folder()}")
+                print(f"{name} {checkpoint}: ready in {downloads.cache_folder()}")
     if arguments.json:
         print_json(ready)
     return 0

@@ -14,7 +14,7 @@ from mirfeat.cli.output import SOME_FAILED, print_json, shown, shown_progress, t
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.networks.options import COMMON
-from mirfeat.results import RunReport
+from mirfeat.results.outcomes import RunReport
 from mirfeat.runs.progress import duration
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.record import check_format, is_store, read_failures

@@ -16,7 +16,7 @@ from mirfeat.errors import OptionError
 from mirfeat.explore.neighbours import NearClip, Neighbours
 from mirfeat.explore.same_way import load_same
 from mirfeat.files import replacing
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import StoreInfo
 

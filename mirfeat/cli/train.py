@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mirfeat.cli.output import shown_progress
-from mirfeat.errors import OptionError
 from mirfeat.networks.registry import get_spec
+from mirfeat.store.jobarray import Shard
 from mirfeat.training.config import TrainConfig, read_config
 from mirfeat.training.manifest import read_manifest
 from mirfeat.training.mel_cache import MelCache
@@ -52,11 +52,11 @@ def _cache(arguments: argparse.Namespace) -> Outcome:
     from mirfeat.training.preparation import fill_cache
 
     config = _config(arguments)
-    part, parts = _part(arguments.part)
+    shard = None if arguments.shard is None else Shard.parse(arguments.shard)
     manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
     workers = max(2, arguments.workers)
     failures = fill_cache(
-        config, manifest, workers, part=part, parts=parts, progress=shown_progress(arguments)
+        config, manifest, workers, shard=shard, progress=shown_progress(arguments)
     )
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     present = sum(id in cache for id in manifest.ids)
@@ -108,16 +108,6 @@ def _train(arguments: argparse.Namespace) -> Outcome:
 
 def _config(arguments: argparse.Namespace) -> TrainConfig:
     return read_config(arguments.config, DEFAULTS)
-
-
-def _part(text: str | None) -> tuple[int, int]:
-    """Which part of how many, from "2/8"."""
-    if text is None:
-        return 1, 1
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise OptionError(f"--part {text}: it is I/N with I from 1 to N, such as 2/8.")
-    return int(part), int(parts)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {

@@ -18,7 +18,9 @@ def add_training(add: Callable[..., Any]) -> None:
     command.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2")
     command = add("cache", "Mel spectrograms of a training run, computed once.")
     _add_run(command)
-    command.add_argument("--part", metavar="I/N", help="only every N-th track, from the I-th")
+    command.add_argument(
+        "--shard", metavar="I/N", help="job I of N, each with its share of the tracks"
+    )
     _add_run(add("targets", "What the sources of a training run will be taught."))
     command = add("train", "Train a network; a stopped run goes on.", _TRAIN_EXAMPLES)
     _add_run(command)

@@ -19,7 +19,7 @@ from mirfeat.audio.clip import PathLike
 from mirfeat.errors import ClusterError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.provenance import Provenance
-from mirfeat.results import Result
+from mirfeat.results.outcomes import Result
 from mirfeat.runs.filling import PendingFile
 
 Actors: TypeAlias = int | tuple[int, int | None] | None

@@ -34,7 +34,7 @@ from mirfeat.distributed.actors import (
 from mirfeat.distributed.false_alarms import quiet_actors, quiet_tokens
 from mirfeat.errors import ClusterError, MissingPackageError, OptionError
 from mirfeat.loading import load_extractor
-from mirfeat.results import RunReport
+from mirfeat.results.outcomes import RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile
 from mirfeat.runs.progress import Shown
 from mirfeat.runs.run import Elsewhere

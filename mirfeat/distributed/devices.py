@@ -21,8 +21,8 @@ import torch
 from mirfeat.audio.clip import PathLike
 from mirfeat.errors import ExtractionError, MirfeatError, OptionError
 from mirfeat.loading import load_extractor
-from mirfeat.pipeline.threads import default_workers
-from mirfeat.results import RunReport
+from mirfeat.pipeline.workers import default_workers
+from mirfeat.results.outcomes import RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile
 from mirfeat.runs.progress import Progress, Shown
 from mirfeat.runs.run import Elsewhere, OnError

@@ -12,7 +12,7 @@ import numpy as np
 from mirfeat.errors import OptionError, StoreError
 from mirfeat.evaluation.records import System
 from mirfeat.provenance import Provenance
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 from mirfeat.store.reading import load_embeddings, load_features
 from mirfeat.store.record import StoreInfo, is_store, read_failures
 

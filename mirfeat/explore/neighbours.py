@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from mirfeat.errors import ConfigError, OptionError
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 
 Metric = Literal["cosine", "l1"]
 METRICS: tuple[Metric, ...] = ("cosine", "l1")

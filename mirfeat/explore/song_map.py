@@ -12,7 +12,7 @@ import numpy as np
 from mirfeat.errors import ConfigError, OptionError
 from mirfeat.evaluation.maps import tsne_map
 from mirfeat.explore.neighbours import Metric, Neighbours
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 
 MOST_SONGS = 10_000
 OTHERS = "others"

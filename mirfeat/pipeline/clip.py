@@ -18,7 +18,8 @@ from mirfeat.audio.reader import Reader
 from mirfeat.audio.segments import Segment, Segmenter
 from mirfeat.errors import NonFiniteFeatureError
 from mirfeat.pipeline.unit import Unit
-from mirfeat.results import Embedding, Moments
+from mirfeat.results.embedding import Embedding
+from mirfeat.results.moments import Moments
 
 
 @dataclass(eq=False)
@@ -132,7 +133,7 @@ def _finite(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def embedding_arrays(rows: ClipRows, sample_rate: int) -> dict[str, Any]:
-    """The arrays of an :class:`~mirfeat.results.Embedding` from kept rows.
+    """The arrays of an :class:`~mirfeat.results.embedding.Embedding` from kept rows.
 
     Raises:
         NonFiniteFeatureError: a number of a row is NaN or infinite.

@@ -20,27 +20,23 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 import torch
 
 from mirfeat.audio.addresses import shown
 from mirfeat.audio.segments import Segment
 from mirfeat.errors import MachineError
+from mirfeat.pipeline.batcher import Batcher
 from mirfeat.pipeline.clip import Clip, clip_segments
 from mirfeat.pipeline.faults import Faults
-from mirfeat.pipeline.forward import Forward, lane_to
 from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.unit import Unit
+from mirfeat.pipeline.workers import Threads, after_fork, keep_freed_memory
 
 # A decoder may start a clip only when it is this close to the oldest unfinished one, or two
 # batches, which clips of one segment could not fill otherwise.
 MAX_AHEAD = 64
-# More threads than that would share one Python; take several processes (distributed/devices.py).
-MAX_WORKERS = 16
-
-
 Watch: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Notes that a clip, by its id, is being decoded during a block; from any thread."""
 
@@ -48,53 +44,6 @@ Watch: TypeAlias = Callable[[str], AbstractContextManager[None]]
 def unwatched(id: str) -> AbstractContextManager[None]:
     """Note nothing."""
     return nullcontext()
-
-
-class Batcher:
-    """Gathers segments of equal length into batches and hands rows back to their clips."""
-
-    def __init__(self, units: Sequence[Unit], profile: Profile | None = None) -> None:
-        """Batches for each of ``units``; ``profile`` counts the time of their networks."""
-        self._units, self._profile = units, profile or Profile()
-        self._waiting: list[list[tuple[Clip, Segment]]] = [[] for _ in units]
-        self._forward: list[Forward[tuple[Clip, Segment]]] = [
-            Forward(unit.spec.name, lane_to(unit.device, unit.run), unit.batch_size)
-            for unit in units
-        ]
-
-    def add(self, clip: Clip, index: int, segment: Segment) -> None:
-        """Take a segment for the unit with this index; run the batch when it is full."""
-        waiting = self._waiting[index]
-        if waiting and waiting[0][1].audio.shape != segment.audio.shape:
-            self._run(index)
-        clip.pending += 1
-        self._waiting[index].append((clip, segment))
-        if len(self._waiting[index]) >= self._forward[index].batch_size:
-            self._run(index)
-
-    def flush(self) -> None:
-        """Run what is waiting, and wait for it."""
-        for index, forward in enumerate(self._forward):
-            self._run(index)
-            with self._profile.spent("network"):
-                self._give(index, forward.drain())
-
-    def _run(self, index: int) -> None:
-        waiting, self._waiting[index] = self._waiting[index], []
-        with self._profile.spent("network"):
-            segments = [segment.audio for _, segment in waiting]
-            owners = [(clip, segment.without_audio()) for clip, segment in waiting]
-            del waiting
-            self._give(index, self._forward[index].push(segments, owners))
-
-    def _give(
-        self,
-        index: int,
-        rows: Iterator[tuple[tuple[Clip, Segment], np.ndarray, np.ndarray]],
-    ) -> None:
-        for (clip, segment), mean, variance in rows:
-            clip.rows[index].add(mean, variance, segment)
-            clip.pending -= 1
 
 
 def run_one(
@@ -108,7 +57,7 @@ def run_one(
 
     ``stop`` ends it between two segments.
     """
-    _after_fork()
+    after_fork()
     batcher = Batcher(units, profile)
     for index, segment in clip_segments(clip, units, max_seconds):
         batcher.add(clip, index, segment)
@@ -116,14 +65,6 @@ def run_one(
             return clip
     batcher.flush()
     return clip
-
-
-def default_workers() -> int:
-    """The cores, at most 16: decoding threads beside a GPU, clips at a time on processors."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return min(MAX_WORKERS, cores)
 
 
 def run_many(
@@ -144,7 +85,7 @@ def run_many(
     one is a bug and does so too. ``watch`` notes which clips are being decoded.
     Closing the generator ends its threads. ``profile`` counts what the time went to.
     """
-    _after_fork()
+    after_fork()
     if shared_batches is None:
         shared_batches = any(unit.device.type != "cpu" for unit in units)
     messages: queue.Queue[_Message] = queue.Queue(
@@ -152,8 +93,8 @@ def run_many(
     )
     line = _Line(units, max_seconds, messages, threading.Event(), profile or Profile(), watch)
     work = _drive if shared_batches else _side_by_side
-    _keep_freed_memory()
-    with _Threads(workers) as threads:
+    keep_freed_memory()
+    with Threads(workers) as threads:
         try:
             yield from work(iter(clips), line, threads)
         except torch.OutOfMemoryError as error:
@@ -164,56 +105,6 @@ def run_many(
         finally:
             line.stop.set()
             threads.shutdown(wait=True, cancel_futures=True)
-
-
-# The process whose threads torch has.
-_process = os.getpid()
-
-
-def _after_fork() -> None:
-    """In a forked process: torch's own threads stayed with the parent, and would be waited for."""
-    global _process
-    if os.getpid() != _process:
-        torch.set_num_threads(1)
-        _process = os.getpid()
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep what arrays free for the next ones.
-
-    glibc hands the end of its heap back when that is twice the largest block that was ever mapped
-    and freed; arrays of some MB then are fresh pages, each a page fault, in every clip. One such
-    block, never touched, sets the mark to 62 MB. Elsewhere this does nothing.
-    """
-    np.empty(31 << 20, np.uint8)
-
-
-_counting = threading.Lock()
-
-
-class _Threads(ThreadPoolExecutor):
-    """Threads that keep to one core each: torch's own threads would compete with the others."""
-
-    _running, _before = 0, 1
-
-    def __init__(self, workers: int) -> None:
-        super().__init__(
-            workers, "mirfeat-worker", initializer=torch.set_num_threads, initargs=(1,)
-        )
-        with _counting:
-            if not _Threads._running:
-                _Threads._before = torch.get_num_threads()
-            _Threads._running += 1
-
-    def __exit__(self, *error: Any) -> bool | None:
-        ended = super().__exit__(*error)
-        with _counting:
-            _Threads._running -= 1
-            # New threads of the program would start with one otherwise. Of runs at the same time
-            # the first knows the number and the last sets it.
-            if not _Threads._running:
-                torch.set_num_threads(_Threads._before)
-        return ended
 
 
 def _side_by_side(

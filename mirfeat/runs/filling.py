@@ -25,13 +25,14 @@ from mirfeat.errors import (
 )
 from mirfeat.pipeline.profile import Profile
 from mirfeat.pipeline.threads import Watch
-from mirfeat.results import Failure, Result, RunReport
+from mirfeat.results.outcomes import Failure, Result, RunReport
 from mirfeat.runs import probe
 from mirfeat.runs.tally import Tally, failure_of
+from mirfeat.store.claims import claim_shard
 from mirfeat.store.formats import Format, Row
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.record import StoreInfo, check_format, is_store
-from mirfeat.store.writer import StoreWriter, claim_shard
+from mirfeat.store.writer import StoreWriter
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ from mirfeat.audio.opened import is_file_like
 from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
 from mirfeat.pipeline.profile import Profile
-from mirfeat.pipeline.threads import Watch, default_workers, run_many, unwatched
+from mirfeat.pipeline.threads import Watch, run_many, unwatched
 from mirfeat.pipeline.unit import Unit, provenance_of
-from mirfeat.results import FeatureTable, Result, RunReport
+from mirfeat.pipeline.workers import default_workers
+from mirfeat.results.outcomes import Result, RunReport
+from mirfeat.results.table import FeatureTable
 from mirfeat.runs.filling import Destination, Extracted, PendingFile, fill
 from mirfeat.runs.progress import Progress, Shown
 from mirfeat.runs.tally import Tally, error_of, failure_of

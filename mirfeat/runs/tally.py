@@ -13,7 +13,7 @@ from mirfeat import errors
 from mirfeat.errors import AudioError, ExtractionError, MirfeatError
 from mirfeat.files import readable
 from mirfeat.pipeline.profile import Profile
-from mirfeat.results import Failure, Result, RunReport
+from mirfeat.results.outcomes import Failure, Result, RunReport
 
 # Loggers of their own, so that a program can take one and leave the other.
 failure_log = logging.getLogger("mirfeat.failures")

@@ -14,19 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from mirfeat.errors import StoreError
-from mirfeat.results import Failure, summary_of
-from mirfeat.store.formats import ClipFiles, Shards
+from mirfeat.results.moments import summary_of
+from mirfeat.results.outcomes import Failure
+from mirfeat.store.clip_files import ClipFiles
+from mirfeat.store.formats import RowFiles
 
 
 class ChangedError(StoreError):
     """A writer joined or replaced files between two looks at them; look again."""
 
 
-def data_files(folder: Path, shards: Shards) -> list[Path]:
+def data_files(folder: Path, row_files: RowFiles) -> list[Path]:
     """Files with rows, oldest first."""
-    parts = sorted(folder.glob(f"part-{'[0-9]' * 6}{shards.suffix}"))
-    joined = folder / shards.joined if shards.joined else None
-    return [joined, *parts] if joined and joined.exists() else parts
+    numbered = sorted(folder.glob(f"part-{'[0-9]' * 6}{row_files.suffix}"))
+    joined = folder / row_files.joined if row_files.joined else None
+    return [joined, *numbered] if joined and joined.exists() else numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,12 @@ class Contents:
     """
 
     folder: Path
-    shards: Shards
+    row_files: RowFiles
     files: Sequence[Path]
     homes: Mapping[str, tuple[int, int]]
 
     @classmethod
-    def of(cls, folder: Path, shards: Shards, failures: Sequence[Failure]) -> Contents:
+    def of(cls, folder: Path, row_files: RowFiles, failures: Sequence[Failure]) -> Contents:
         """Look through a store; ``failures`` were read before.
 
         Raises:
@@ -50,15 +52,15 @@ class Contents:
             StoreError: a file that is damaged or not of this store.
         """
         homes: dict[str, tuple[int, int]] = {}
-        files = data_files(folder, shards)
+        files = data_files(folder, row_files)
         with _unchanged(folder):
             for number, path in enumerate(files):
-                for line, (id, _) in enumerate(shards.seen(path)):
+                for line, (id, _) in enumerate(row_files.seen(path)):
                     homes[id] = number, line
         # A file that was replaced by a broken one keeps its old row until the run has ended.
         for failure in failures:
             homes.pop(failure.id, None)
-        return cls(folder, shards, files, homes)
+        return cls(folder, row_files, files, homes)
 
     @property
     def ids(self) -> list[str]:
@@ -82,15 +84,15 @@ class Contents:
 
     def _stored(self) -> Iterator[np.ndarray]:
         for number, path in enumerate(self.files):
-            for line, row in enumerate(self.shards.read(path)):
+            for line, row in enumerate(self.row_files.read(path)):
                 if self.homes.get(row.id) == (number, line):
                     yield row.vector
 
     def _computed(self, statistics: Sequence[str]) -> Iterator[np.ndarray]:
-        if not isinstance(self.shards, ClipFiles):
+        if not isinstance(self.row_files, ClipFiles):
             raise StoreError(f"{self.folder}: tables hold no embeddings.")
         for id in self.ids:
-            arrays = self.shards.arrays(id)
+            arrays = self.row_files.arrays(id)
             yield summary_of(
                 arrays["values"], arrays["within_variance"], arrays["weights"], statistics
             )

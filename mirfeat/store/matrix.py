@@ -18,7 +18,7 @@ import numpy as np
 
 from mirfeat.errors import StoreError
 from mirfeat.files import replacing, sync_folder
-from mirfeat.store.formats import MATRIX
+from mirfeat.store.clip_files import MATRIX
 
 _RECORD, _UNFINISHED, _LOCK = "matrix.json", ".matrix.partial", ".matrix.lock"
 FILES = (MATRIX, _UNFINISHED, _RECORD)

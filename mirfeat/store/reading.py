@@ -15,10 +15,11 @@ import numpy as np
 
 from mirfeat.audio.ids import is_gone
 from mirfeat.errors import OptionError, StoreError
-from mirfeat.results import Embedding, FeatureTable
+from mirfeat.results.embedding import Embedding
+from mirfeat.results.table import FeatureTable
 from mirfeat.store import matrix
+from mirfeat.store.clip_files import ClipFiles
 from mirfeat.store.contents import ChangedError, Contents, data_files
-from mirfeat.store.formats import ClipFiles
 from mirfeat.store.jobarray import is_plain_store, shard_folders
 from mirfeat.store.record import StoreInfo, read_failures, shard_stores, stores_in
 
@@ -116,8 +117,8 @@ def _load(folder: Path, mmap: bool) -> FeatureTable:
 def _contents(store: Path, info: StoreInfo) -> Contents:
     # Before the rows: a clip that works at last is listed as failed until its row is there.
     failures = read_failures(store)
-    shards = _clips_of(store, info) if info.embed else info.shards(store)
-    return Contents.of(store, shards, failures)
+    row_files = _clips_of(store, info) if info.embed else info.row_files(store)
+    return Contents.of(store, row_files, failures)
 
 
 def _material(info: StoreInfo, contents: Sequence[Contents]) -> matrix.MatrixSource:
@@ -132,7 +133,7 @@ def _material(info: StoreInfo, contents: Sequence[Contents]) -> matrix.MatrixSou
 def _files_of(store: Path, info: StoreInfo) -> list[Path]:
     """Files that decide which vectors a store has."""
     names = ("store.json", "failures.csv")
-    return [*(store / name for name in names), *data_files(store, info.shards(store))]
+    return [*(store / name for name in names), *data_files(store, info.row_files(store))]
 
 
 def load_embeddings(folder: Path | str) -> Iterator[tuple[str, Embedding]]:
@@ -165,7 +166,7 @@ def load_embeddings(folder: Path | str) -> Iterator[tuple[str, Embedding]]:
 
 
 def _clips_of(store: Path, info: StoreInfo) -> ClipFiles:
-    shards = info.shards(store)
+    shards = info.row_files(store)
     if not info.embed or info.format != "npz" or not isinstance(shards, ClipFiles):
         raise StoreError(
             f"{store}: holds no embeddings with times. Extract with --embed --format npz."

@@ -18,10 +18,14 @@ from mirfeat.csvfiles import read_csv
 from mirfeat.errors import OptionError, ProvenanceError, StoreError
 from mirfeat.files import replacing
 from mirfeat.provenance import Provenance
-from mirfeat.results import Failure, check_statistics
-from mirfeat.store.formats import FORMATS, ClipFiles, CsvShards, Format, ParquetShards, Shards
+from mirfeat.results.moments import check_statistics
+from mirfeat.results.outcomes import Failure
+from mirfeat.store.clip_files import ClipFiles
+from mirfeat.store.csv_rows import CsvRows
+from mirfeat.store.formats import FORMATS, Format, RowFiles
 from mirfeat.store.ids import checked_id
 from mirfeat.store.jobarray import is_plain_store, shard_folders
+from mirfeat.store.parquet_rows import ParquetRows
 
 VERSION = 1
 FAILURE_COLUMNS = ("id", "error_type", "error", "size", "mtime_ns")
@@ -111,16 +115,16 @@ class StoreInfo:
             if (mine := getattr(self, name)) != (theirs := getattr(other, name))
         ]
 
-    def shards(self, folder: Path) -> Shards:
+    def row_files(self, folder: Path) -> RowFiles:
         """Reader and writer of this store's files.
 
         Raises:
             MissingPackageError: parquet without pyarrow.
         """
         if self.format == "csv":
-            return CsvShards(self.feature_names)
+            return CsvRows(self.feature_names)
         if self.format == "parquet":
-            return ParquetShards(len(self.feature_names))
+            return ParquetRows(len(self.feature_names))
         return ClipFiles(folder, self.format)
 
 
@@ -196,7 +200,7 @@ def check_format(format: str, embed: bool) -> None:
             f"format={format!r} holds vectors only; for embeddings choose npz or npy."
         )
     if format == "parquet":
-        ParquetShards(1)
+        ParquetRows(1)
 
 
 def read_failures(folder: Path) -> list[Failure]:

@@ -1,12 +1,11 @@
 """Writing a folder of features: atomic, resumable, one writer at a time.
 
-A row counts once its part is complete; a run that was killed goes on from there. A folder made in
+A row counts once its file is complete; a run that was killed goes on from there. A folder made in
 another way, or one that holds something else, is refused.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,19 +18,19 @@ import filelock
 from mirfeat import interrupts
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
-from mirfeat.files import UNFINISHED
-from mirfeat.results import Failure
+from mirfeat.results.outcomes import Failure
 from mirfeat.store import matrix
+from mirfeat.store.claims import LOCK, refuse_foreign, remove_leftovers
+from mirfeat.store.clip_files import ClipFiles
 from mirfeat.store.contents import data_files
-from mirfeat.store.formats import ClipFiles, Row
+from mirfeat.store.formats import Row
 from mirfeat.store.in_hand import InHand
-from mirfeat.store.jobarray import Shard, is_plain_store, parent_of, shard_folders
-from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, is_store, read_failures, stores_in
+from mirfeat.store.jobarray import is_plain_store, parent_of
+from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, read_failures
 
-PART_ROWS = 500
-# A part is closed after this long even if small, so that a kill costs little.
-PART_SECONDS = 30.0
-_LOCK = ".lock"
+MOST_ROWS = 500
+# A file of rows is closed after this long even if small, so that a kill costs little.
+MOST_SECONDS = 30.0
 
 
 class StoreWriter:
@@ -49,14 +48,14 @@ class StoreWriter:
             StoreLockedError: another process is writing to it.
         """
         self._folder, self._info = folder, info
-        self._shards = info.shards(folder)
+        self._row_files = info.row_files(folder)
         self._waiting: dict[str, Row] = {}
         self._last_commit = time.monotonic()
         with _disk(folder):
             # Before anything of ours is put there.
-            _refuse_foreign(folder)
+            refuse_foreign(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = filelock.FileLock(folder / _LOCK)
+            self._lock = filelock.FileLock(folder / LOCK)
             try:
                 self._lock.acquire(timeout=0)
             except filelock.Timeout as error:
@@ -68,7 +67,7 @@ class StoreWriter:
                 raise
 
     def _prepare(self, resume: bool, overwrite: bool) -> None:
-        _remove_leftovers(self._folder)
+        remove_leftovers(self._folder)
         self._recorded = False
         if is_plain_store(self._folder):
             there = StoreInfo.read(self._folder)
@@ -98,11 +97,11 @@ class StoreWriter:
         self._made_from: dict[str, tuple[int, int]] = {}
         self._homes: dict[str, Path] = {}
         self._stale = False
-        files = data_files(self._folder, self._shards)
+        files = data_files(self._folder, self._row_files)
         for path in files:
-            for id, made_from in self._shards.seen(path):
+            for id, made_from in self._row_files.seen(path):
                 self._place(id, made_from, path)
-        self._next_part = _next_number(files)
+        self._next_number = _number_after(files)
 
     def _continue(self, there: StoreInfo) -> None:
         """Check that rows of this run can stand beside those that are there."""
@@ -116,11 +115,11 @@ class StoreWriter:
         self._info = replace(self._info, earlier=tuple(known.values()))
 
     def _clear(self, there: StoreInfo) -> None:
-        shards = there.shards(self._folder)
-        files = data_files(self._folder, shards)
-        if isinstance(shards, ClipFiles):
+        row_files = there.row_files(self._folder)
+        files = data_files(self._folder, row_files)
+        if isinstance(row_files, ClipFiles):
             for path in files:
-                shards.delete(path, keep={})
+                row_files.delete(path, keep={})
         for path in (*files, self._folder / "failures.csv"):
             path.unlink(missing_ok=True)
         self._discard_matrix()
@@ -147,7 +146,7 @@ class StoreWriter:
         self._changed |= self._forget(id) or failed
 
     def add(self, row: Row) -> None:
-        """Take a row; it is safe once its part is written."""
+        """Take a row; it is safe once its file is written."""
         self._waiting[row.id] = row
         self.failures.pop(row.id, None)
         self._commit_if_due()
@@ -161,11 +160,11 @@ class StoreWriter:
 
     def _commit_if_due(self) -> None:
         elapsed = time.monotonic() - self._last_commit
-        if len(self._waiting) >= PART_ROWS or elapsed > PART_SECONDS:
+        if len(self._waiting) >= MOST_ROWS or elapsed > MOST_SECONDS:
             self.commit()
 
     def commit(self) -> None:
-        """Write the list of failures, and what is waiting as a part."""
+        """Write the list of failures, and what is waiting as a file of rows."""
         self._last_commit = time.monotonic()
         with _disk(self._folder):
             # Failures first: a row whose clip is still listed there would not count.
@@ -178,17 +177,17 @@ class StoreWriter:
                 return
             if not self._recorded:
                 self._record()
-            self._write_part(list(self._waiting.values()))
+            self._write_rows(list(self._waiting.values()))
         self._waiting = {}
 
-    def _write_part(self, rows: list[Row]) -> None:
-        path = self._folder / f"part-{self._next_part:06d}{self._shards.suffix}"
-        # Noted first: where writing fails, there may be such a part all the same.
-        self._next_part, stale = self._next_part + 1, self._stale
+    def _write_rows(self, rows: list[Row]) -> None:
+        path = self._folder / f"part-{self._next_number:06d}{self._row_files.suffix}"
+        # Noted first: where writing fails, there may be such a file all the same.
+        self._next_number, stale = self._next_number + 1, self._stale
         self._stale = self._changed = True
         if again := [row for row in rows if row.id in self._homes]:
-            self._shards.announce(path, again)
-        self._shards.write(path, rows)
+            self._row_files.announce(path, again)
+        self._row_files.write(path, rows)
         self._stale = stale
         for row in rows:
             self._place(row.id, (row.size, row.mtime_ns), path)
@@ -215,11 +214,11 @@ class StoreWriter:
         self._recorded = True
 
     def _tidy(self) -> None:
-        files = data_files(self._folder, self._shards)
-        joined = self._shards.joined
+        files = data_files(self._folder, self._row_files)
+        joined = self._row_files.joined
         if self._stale or (joined and files not in ([], [self._folder / joined])):
             with _disk(self._folder):
-                self._shards.tidy(files, self._homes)
+                self._row_files.tidy(files, self._homes)
             self._changed = True
 
     def _discard_matrix(self) -> None:
@@ -251,50 +250,7 @@ class StoreWriter:
         self.close(tidy=kind is None)
 
 
-def claim_shard(parent: Path, shard: Shard, info: StoreInfo, overwrite: bool) -> None:
-    """Make the folder of a shard, below that of a job array.
-
-    Raises:
-        StoreError: the folder holds something else than shards of this total.
-        ProvenanceError: other shards were made in another way, and this one is new.
-    """
-    folder = shard.claim(parent)
-    if overwrite or is_plain_store(folder) or not is_store(parent):
-        return
-    other = stores_in(parent)[0]
-    if lines := info.differences(StoreInfo.read(other)):
-        raise ProvenanceError(
-            f"{other} was made in another way ({'; '.join(lines)}). Use another folder, or "
-            "--overwrite for all shards."
-        )
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists() or is_plain_store(folder):
-        return
-    if shards := shard_folders(folder):
-        count = next(iter(shards)).total
-        raise StoreError(
-            f"{folder}: holds shards of a job array. Go on with --shard 1/{count} to "
-            f"{count}/{count}, or choose another folder."
-        )
-    foreign = any(not name.startswith((_LOCK, UNFINISHED)) for name in os.listdir(folder))
-    # Looked at again: another process may have begun one just now.
-    if foreign and not is_plain_store(folder):
-        raise StoreError(
-            f"{folder}: is not empty and not a folder of features. Choose another one."
-        )
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete what killed runs have half written; clips' files lie in folders below."""
-    for here, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(UNFINISHED):
-                Path(here, name).unlink(missing_ok=True)
-
-
-def _next_number(files: list[Path]) -> int:
+def _number_after(files: list[Path]) -> int:
     number = files[-1].stem.removeprefix("part-") if files else "0"
     return 1 + (int(number) if number.isdecimal() else 0)
 

@@ -1,9 +1,9 @@
 """Mel spectrograms of whole tracks on disk, so that decoding is paid once.
 
-A cache folder holds, for one kind of mel spectrogram, shards of float16 levels (dB or natural log,
-before anything that depends on a segment) and beside each shard a table of the tracks in it. A
-shard is complete when its table is there, so a build that was killed goes on where it stopped,
-and several processes or machines may fill one folder (``part`` of ``parts``).
+A cache folder holds, for one kind of mel spectrogram, volumes of float16 levels (dB or natural log,
+before anything that depends on a segment) and beside each volume a table of the tracks in it. A
+volume is complete when its table is there, so a build that was killed goes on where it stopped,
+and several processes or machines may fill one folder (each a ``shard``).
 Letters in shapes: C channels, F mel bands, T frames.
 """
 
@@ -28,6 +28,7 @@ from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.files import replacing
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.runs.progress import Shown, counted
+from mirfeat.store.jobarray import Shard
 from mirfeat.training.mel_frames import Track, track_levels
 
 logger = logging.getLogger("mirfeat")
@@ -35,7 +36,7 @@ logger = logging.getLogger("mirfeat")
 FORMAT = 1
 HEADER = ("id", "first_frame", "frames", "seconds", "origin")
 # Large enough that a million clips are a few thousand files, small enough to lose little by a kill.
-SHARD_BYTES = 1 << 28
+VOLUME_BYTES = 1 << 28
 
 
 class FailedTrack(NamedTuple):
@@ -47,7 +48,7 @@ class FailedTrack(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    shard: int
+    volume: int
     first_frame: int
     frames: int
     seconds: float
@@ -61,16 +62,16 @@ class MelCache:
         """Open the folder of ``mel`` below ``folder``; it may be empty or absent."""
         self.folder, self.mel = folder_of(folder, mel), mel
         self._places: dict[str, _Place] = {}
-        self._shards: list[np.ndarray] = []
+        self._volumes: list[np.ndarray] = []
         shape = (-1, mel.channels, mel.n_mels)
-        tables = self.folder.glob("shard-*.csv")
+        tables = self.folder.glob("*.csv")
         # The youngest last: it has the tracks that were taken in anew.
         for table in sorted(tables, key=lambda path: (path.stat().st_mtime_ns, path.name)):
             values = np.memmap(table.with_suffix(".f16"), np.float16, "r").reshape(shape)
             for name, first, frames, seconds, origin in read_csv(table, HEADER):
-                shard = len(self._shards)
-                self._places[name] = _Place(shard, int(first), int(frames), float(seconds), origin)
-            self._shards.append(values)
+                volume = len(self._volumes)
+                self._places[name] = _Place(volume, int(first), int(frames), float(seconds), origin)
+            self._volumes.append(values)
 
     def __contains__(self, id: object) -> bool:
         """Whether a track is there."""
@@ -88,7 +89,7 @@ class MelCache:
     def levels(self, id: str) -> np.ndarray:
         """A track's levels, float16 [T, C, F], without reading them yet."""
         place = self._places[id]
-        return self._shards[place.shard][place.first_frame : place.first_frame + place.frames]
+        return self._volumes[place.volume][place.first_frame : place.first_frame + place.frames]
 
 
 def origin_of(track: Track) -> str:
@@ -117,23 +118,24 @@ def build(
     mel: MelSpec,
     *,
     workers: int = 2,
-    part: int = 1,
-    parts: int = 1,
+    shard: Shard | None = None,
     progress: Shown = None,
 ) -> list[FailedTrack]:
-    """Take in every ``parts``-th track from ``part`` that is not there, or has changed.
+    """Take in what is not there, or has changed; with ``shard`` only its share of the tracks.
 
     Returns: those that failed.
 
-    Memory: one shard, and two tracks a worker (an hour of stereo at 22 kHz is 160 MB).
+    Memory: one volume, and two tracks a worker (an hour of stereo at 22 kHz is 160 MB).
     """
     cache = MelCache(folder, mel)
-    waiting = [track for track in tracks[part - 1 :: parts] if not cache.is_current(track)]
+    own = tracks if shard is None else [track for track in tracks if shard.has(track.id)]
+    waiting = [track for track in own if not cache.is_current(track)]
     failures: list[FailedTrack] = []
     if not waiting:
         return failures
     cache.folder.mkdir(parents=True, exist_ok=True)
-    shard = _LevelsFile(cache.folder, f"{part}of{parts}", mel)
+    name = "1of1" if shard is None else f"{shard.number}of{shard.total}"
+    volume = _Volume(cache.folder, name, mel)
     with _one_thread_each():
         done = _in_order(waiting, mel, workers)
         for track, result in counted(done, cache.folder.name, len(waiting), "tracks", progress):
@@ -142,8 +144,8 @@ def build(
                 failures.append(FailedTrack(track.id, str(result)))
                 continue
             levels, seconds = result
-            shard.add(track, levels, seconds)
-    shard.commit()
+            volume.add(track, levels, seconds)
+    volume.commit()
     return failures
 
 
@@ -183,8 +185,8 @@ def _levels_or_error(track: Track, *, frontend: Frontend, mel: MelSpec) -> _Resu
         return error
 
 
-class _LevelsFile:
-    """The shard being filled; a table makes it part of the cache."""
+class _Volume:
+    """The one being filled; a table makes it part of the cache."""
 
     def __init__(self, folder: Path, name: str, mel: MelSpec) -> None:
         self._folder, self._name = folder, name
@@ -194,19 +196,19 @@ class _LevelsFile:
         self._frames = 0
 
     def add(self, track: Track, levels: np.ndarray, seconds: float) -> None:
-        """Take a track; a full shard is written."""
+        """Take a track; a full volume is written."""
         row = (track.id, self._frames, len(levels), round(seconds, 3), origin_of(track))
         self._rows.append(row)
         self._levels.append(levels)
         self._frames += len(levels)
-        if self._frames * self._bytes_per_frame >= SHARD_BYTES:
+        if self._frames * self._bytes_per_frame >= VOLUME_BYTES:
             self.commit()
 
     def commit(self) -> None:
         """Write what was taken, levels first."""
         if not self._rows:
             return
-        names = (f"shard-{self._name}-{number:05d}.csv" for number in count())
+        names = (f"volume-{self._name}-{number:05d}.csv" for number in count())
         table = next(self._folder / name for name in names if not (self._folder / name).exists())
         with replacing(table.with_suffix(".f16")) as temporary, temporary.open("wb") as file:
             for levels in self._levels:

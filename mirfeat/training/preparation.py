@@ -11,6 +11,7 @@ import numpy as np
 from mirfeat.errors import TrainingError
 from mirfeat.networks.registry import get_spec
 from mirfeat.runs.progress import Shown
+from mirfeat.store.jobarray import Shard
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import FailedTrack, MelCache, build
@@ -76,8 +77,7 @@ def fill_cache(
     manifest: Manifest,
     workers: int,
     *,
-    part: int = 1,
-    parts: int = 1,
+    shard: Shard | None = None,
     progress: Shown = None,
 ) -> list[FailedTrack]:
     """Put the mel spectrograms of all tracks but those of the split "test" into the cache."""
@@ -90,6 +90,4 @@ def fill_cache(
         if split != "test"
     ]
     mel = get_spec(config.extractor).mel
-    return build(
-        tracks, config.cache, mel, workers=workers, part=part, parts=parts, progress=progress
-    )
+    return build(tracks, config.cache, mel, workers=workers, shard=shard, progress=progress)

@@ -9,7 +9,8 @@ import pytest
 import mirfeat
 from benchmarks import broken_files, fault_drill
 from mirfeat.csvfiles import write_csv
-from mirfeat.results import Failure, FeatureTable
+from mirfeat.results.outcomes import Failure
+from mirfeat.results.table import FeatureTable
 from mirfeat.store.record import FAILURE_COLUMNS
 from tests.support.stores import NAMES, PROVENANCE, write_store
 

@@ -218,7 +218,7 @@ def test_a_second_run_adds_to_the_first_and_computes_nothing_again(
 def counted(calls: list[str]):  # type: ignore[no-untyped-def]
     original = open_weights.features
 
-    def features(extractor: mirfeat.Extractor, *rest: object) -> mirfeat.results.FeatureTable:
+    def features(extractor: mirfeat.Extractor, *rest: object) -> mirfeat.results.table.FeatureTable:
         calls.append(extractor.name)
         return original(extractor, *rest)  # type: ignore[arg-type]
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import mirfeat
-from mirfeat.checkpoints import downloads as hub
-from mirfeat.checkpoints import fourtu
+from mirfeat.checkpoints import downloads, fourtu, transfer
 from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import (
     CheckpointMismatchError,
@@ -54,7 +53,7 @@ def server(
     made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Repository]:
     """The item with one checkpoint, the scaler at its other address."""
-    monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "*")
     with Repository() as server:
@@ -73,7 +72,7 @@ def load(extractor: str = FC, checkpoint: str = "4tu") -> Weights:
 
 
 def cached() -> set[str]:
-    folder = hub.cache_folder() / "kim2019"
+    folder = downloads.cache_folder() / "kim2019"
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     return {name for name in names if not name.endswith("-v1.json")}  # notes of conversions
 
@@ -110,7 +109,7 @@ def test_what_is_known_of_the_item_is_kept_with_the_weights(
     server: Repository, made: dict[str, bytes]
 ) -> None:
     first = load()
-    source = hub.cache_folder() / "kim2019" / FC_FILE
+    source = downloads.cache_folder() / "kim2019" / FC_FILE
     assert source.read_bytes() == made["allsrcfc0"]
     assert first.sha256 == sha256_of(source)
     record = {
@@ -151,7 +150,7 @@ def test_offline_the_cached_files_are_enough(
     assert load().metadata == first.metadata
     assert len(server.asked) == asked
     # They are still checked.
-    (hub.cache_folder() / "kim2019" / FC_FILE).write_bytes(b"other")
+    (downloads.cache_folder() / "kim2019" / FC_FILE).write_bytes(b"other")
     fourtu.converted_path(FC, 1, "allsrcfc0").unlink()
     with pytest.raises(ChecksumError, match=r"md5 is .* Delete the file"):
         load()
@@ -349,7 +348,7 @@ def test_a_broken_download_goes_on_where_it_stopped(
     assert ranges[0] == "bytes=100000-"
     assert server.asked.count(path) == 3
     server.paths[path] = [cut(data, 100_000)]
-    (hub.cache_folder() / "kim2019" / FC_FILE).unlink()
+    (downloads.cache_folder() / "kim2019" / FC_FILE).unlink()
     fourtu.converted_path(FC, 1, "allsrcfc0").unlink()
     with pytest.raises(CheckpointUnavailableError, match=r"'4tu:allsrcfc0' could not be"):
         load()
@@ -363,7 +362,7 @@ def test_the_scaler_is_taken_from_the_item(server: Repository, tmp_path: Path) -
     other = recompressed(tmp_path / SCALER)
     server.put(SCALER, other)
     load()
-    assert (hub.cache_folder() / "kim2019" / SCALER).read_bytes() == other
+    assert (downloads.cache_folder() / "kim2019" / SCALER).read_bytes() == other
     assert f"/raw/{SCALER}" not in server.asked
 
 
@@ -403,7 +402,7 @@ def test_a_missing_scaler_may_be_put_there(server: Repository, tmp_path: Path) -
     del server.paths[f"/raw/{SCALER}"]
     with pytest.raises(CheckpointUnavailableError, match=r"raw/sclr_dbmel.*put it into"):
         load()
-    (hub.cache_folder() / "kim2019" / SCALER).write_bytes((tmp_path / SCALER).read_bytes())
+    (downloads.cache_folder() / "kim2019" / SCALER).write_bytes((tmp_path / SCALER).read_bytes())
     load()
 
 
@@ -431,6 +430,6 @@ def test_a_cache_that_cannot_be_written_is_named(
 
 def test_the_kept_listing_says_what_the_api_said(server: Repository) -> None:
     load()
-    kept = json.loads((hub.cache_folder() / "kim2019" / "4tu-item.json").read_text())
+    kept = json.loads((downloads.cache_folder() / "kim2019" / "4tu-item.json").read_text())
     assert kept["doi"] == "10.4121/12692300.v1"
     assert [file["name"] for file in kept["files"]] == [FC_FILE]

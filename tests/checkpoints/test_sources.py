@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from scipy.signal import convolve2d
 
 import mirfeat
-from mirfeat.checkpoints import downloads as hub
+from mirfeat.checkpoints import downloads, transfer
 from mirfeat.checkpoints.sources import load_weights
 from mirfeat.errors import (
     CheckpointMismatchError,
@@ -75,7 +75,7 @@ def hdf5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(hdf5: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
     """Publishes the file of random numbers."""
-    monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "*")
     with LocalServer(whole(hdf5.read_bytes())) as server:
@@ -248,12 +248,12 @@ def test_a_published_checkpoint_is_downloaded_and_converted_once(
     assert first.name == "msd"
     assert first.sha256 == sha256_of(hdf5)
     assert "licence a licence; trained on random numbers" in caplog.text
-    names = sorted(path.name for path in hub.cache_folder().iterdir())
+    names = sorted(path.name for path in downloads.cache_folder().iterdir())
     assert names == [NOTED, CONVERTED, "weights.hdf5"]
     # From now on neither the network nor the original nor its reader is needed.
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    (hub.cache_folder() / "weights.hdf5").unlink()
+    (downloads.cache_folder() / "weights.hdf5").unlink()
     caplog.clear()
     assert_same(load(spec), first)
     assert server.ranges == [None]
@@ -276,7 +276,7 @@ def test_a_new_version_of_an_extractor_converts_again(
 ) -> None:
     load(spec)
     load(replace(spec, version=2))
-    assert (hub.cache_folder() / "choi2017-msd-v2.safetensors").exists()
+    assert (downloads.cache_folder() / "choi2017-msd-v2.safetensors").exists()
     assert server.ranges == [None]
 
 
@@ -304,7 +304,7 @@ def test_a_damaged_conversion_is_made_again_from_the_cached_original(
     spec: ExtractorSpec, server: LocalServer, caplog: pytest.LogCaptureFixture, damage: Any
 ) -> None:
     first = load(spec)
-    damage(hub.cache_folder() / CONVERTED)
+    damage(downloads.cache_folder() / CONVERTED)
     caplog.clear()
     assert_same(load(spec), first)
     (warning, _) = caplog.records
@@ -320,8 +320,8 @@ def test_a_damaged_conversion_without_its_original_is_fetched_again(
     spec: ExtractorSpec, server: LocalServer
 ) -> None:
     first = load(spec)
-    flip(hub.cache_folder() / CONVERTED)
-    (hub.cache_folder() / "weights.hdf5").unlink()
+    flip(downloads.cache_folder() / CONVERTED)
+    (downloads.cache_folder() / "weights.hdf5").unlink()
     assert_same(load(spec), first)
     assert server.ranges == [None, None]
 
@@ -330,8 +330,8 @@ def test_a_damaged_conversion_without_its_original_is_an_error_offline(
     spec: ExtractorSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(spec)
-    flip(hub.cache_folder() / CONVERTED)
-    (hub.cache_folder() / "weights.hdf5").unlink()
+    flip(downloads.cache_folder() / CONVERTED)
+    (downloads.cache_folder() / "weights.hdf5").unlink()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointUnavailableError, match=r"as weights\.hdf5"):
         load(spec)
@@ -340,8 +340,8 @@ def test_a_damaged_conversion_without_its_original_is_an_error_offline(
 
 def test_a_damaged_conversion_with_a_damaged_original_is_never_used(spec: ExtractorSpec) -> None:
     load(spec)
-    flip(hub.cache_folder() / CONVERTED)
-    flip(hub.cache_folder() / "weights.hdf5")
+    flip(downloads.cache_folder() / CONVERTED)
+    flip(downloads.cache_folder() / "weights.hdf5")
     with pytest.raises(ChecksumError, match=r"weights\.hdf5: sha256 is"):
         load(spec)
 
@@ -350,7 +350,9 @@ def test_a_conversion_of_another_file_is_made_again(
     spec: ExtractorSpec, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = load(spec)
-    checkpoint.write(hub.cache_folder() / CONVERTED, replace(first, tensors={}, sha256="ab" * 32))
+    checkpoint.write(
+        downloads.cache_folder() / CONVERTED, replace(first, tensors={}, sha256="ab" * 32)
+    )
     assert_same(load(spec), first)
     assert "it is not the file that was made from the published one" in caplog.text
 
@@ -358,10 +360,10 @@ def test_a_conversion_of_another_file_is_made_again(
 def test_a_conversion_that_cannot_be_kept_is_used_all_the_same(
     spec: ExtractorSpec, hdf5: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (hub.cache_folder() / CONVERTED).mkdir()
+    (downloads.cache_folder() / CONVERTED).mkdir()
     assert_same(load(spec), load(spec, hdf5))
     assert f"{CONVERTED}: not kept" in caplog.text
-    names = sorted(path.name for path in hub.cache_folder().iterdir())
+    names = sorted(path.name for path in downloads.cache_folder().iterdir())
     assert names == [CONVERTED, "weights.hdf5"]
 
 
@@ -377,7 +379,7 @@ def test_a_download_that_fails_leaves_nothing(spec: ExtractorSpec, server: Local
     server.answers = [status(404)]
     with pytest.raises(CheckpointUnavailableError, match="HTTP 404"):
         load(spec)
-    assert list(hub.cache_folder().iterdir()) == []
+    assert list(downloads.cache_folder().iterdir()) == []
 
 
 def test_two_may_download_and_convert_at_once(
@@ -393,7 +395,7 @@ def test_two_may_download_and_convert_at_once(
     with ThreadPoolExecutor(2) as pool:
         for weights in pool.map(lambda _: load(spec), range(2)):
             assert_same(weights, load(spec, hdf5))
-    names = sorted(path.name for path in hub.cache_folder().iterdir())
+    names = sorted(path.name for path in downloads.cache_folder().iterdir())
     assert names == [NOTED, CONVERTED, "weights.hdf5"]
     assert_same(load(spec), load(spec, hdf5))
 
@@ -402,9 +404,9 @@ def test_a_file_put_into_the_cache_by_hand_is_verified_converted_and_used(
     spec: ExtractorSpec, server: LocalServer, hdf5: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    (hub.cache_folder() / "weights.hdf5").write_bytes(hdf5.read_bytes())
+    (downloads.cache_folder() / "weights.hdf5").write_bytes(hdf5.read_bytes())
     assert_same(load(spec), load(spec, hdf5))
-    assert (hub.cache_folder() / CONVERTED).exists()
+    assert (downloads.cache_folder() / CONVERTED).exists()
     assert server.ranges == []
 
 
@@ -414,9 +416,9 @@ def test_offline_and_not_cached_says_what_to_put_where(monkeypatch: pytest.Monke
         mirfeat.load_extractor("choi2017", checkpoint="msd")
     message = str(caught.value)
     assert choi2017.MSD.location in message
-    assert str(hub.cache_folder()) in message
+    assert str(downloads.cache_folder()) in message
     assert "as weights_layer4_theano.hdf5" in message
-    assert list(hub.cache_folder().iterdir()) == []
+    assert list(downloads.cache_folder().iterdir()) == []
 
 
 def test_a_forged_conversion_is_not_believed(
@@ -425,7 +427,7 @@ def test_a_forged_conversion_is_not_believed(
     """It says that it was made from the published file, with tensors that were not."""
     expected = load(spec)
     forged = {key: tensor + 1 for key, tensor in expected.tensors.items()}
-    checkpoint.write(hub.cache_folder() / CONVERTED, replace(expected, tensors=forged))
+    checkpoint.write(downloads.cache_folder() / CONVERTED, replace(expected, tensors=forged))
     assert_same(load(spec), expected)
     assert "it is not the file that was made from the published one" in caplog.text
     assert_same(load(spec), expected)
@@ -436,9 +438,9 @@ def test_a_conversion_without_a_note_is_made_again(
     spec: ExtractorSpec, server: LocalServer, hdf5: Path, text: str
 ) -> None:
     expected = load(spec)
-    (hub.cache_folder() / NOTED).write_text(text)
+    (downloads.cache_folder() / NOTED).write_text(text)
     assert_same(load(spec), expected)
-    (hub.cache_folder() / NOTED).unlink()
+    (downloads.cache_folder() / NOTED).unlink()
     assert_same(load(spec), expected)
 
 
@@ -559,7 +561,7 @@ def test_open_weights_are_the_default(
     spec = get_spec("choi2017")
     path = tmp_path / "choi2017.safetensors"
     checkpoint.write(path, load(spec, hdf5))
-    monkeypatch.setattr(hub, "packaged", lambda name: path if name == "choi2017" else None)
+    monkeypatch.setattr(downloads, "packaged", lambda name: path if name == "choi2017" else None)
     assert_same(load(spec, None), load(spec, path))
     assert load(spec, None).name == load(spec, "open").name == "open"
 
@@ -567,7 +569,7 @@ def test_open_weights_are_the_default(
 def test_where_no_open_weights_are_shipped_the_others_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub, "packaged", lambda name: None)
+    monkeypatch.setattr(downloads, "packaged", lambda name: None)
     with pytest.raises(CheckpointUnavailableError) as caught:
         load(get_spec("choi2017"), None)
     assert str(caught.value) == (
@@ -649,7 +651,7 @@ def test_the_authors_file_is_used_from_the_cache_folder(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     path = choi2017_data / choi2017.MSD.filename
-    cached = hub.cache_folder() / choi2017.MSD.filename
+    cached = downloads.cache_folder() / choi2017.MSD.filename
     cached.write_bytes(path.read_bytes())
     published = load(get_spec("choi2017"), "msd")
     assert_same(published, load(get_spec("choi2017"), path))

@@ -346,7 +346,7 @@ def test_a_bug_is_exit_code_5_with_the_traceback(
     def bug(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("mirfeat.pipeline.threads.Batcher.add", bug)
+    monkeypatch.setattr("mirfeat.pipeline.batcher.Batcher.add", bug)
     code, out, err = run("extract", folder, "-m", "mfcc", "-o", tmp_path / "feats")
     assert (code, out) == (5, "")
     assert "Traceback" in err

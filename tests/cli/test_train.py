@@ -61,24 +61,25 @@ def test_a_cache_is_filled_once(run: Mirfeat, toml: Path, tmp_path: Path) -> Non
     assert done.code == 0
     folder = Path(done.out.strip())
     assert folder.parent == tmp_path / "cache"
-    assert list(folder.glob("shard-*.f16"))
+    assert list(folder.glob("volume-*.f16"))
     assert "12 tracks" in done.err
     done = run("cache", toml, "--json", "--quiet")
     assert json.loads(done.out) == {"folder": str(folder), "tracks": 12, "failures": 0}
     assert done.err == ""
 
 
-def test_a_cache_is_filled_in_parts(run: Mirfeat, toml: Path) -> None:
-    tracks = [json.loads(run("cache", toml, "--json", "--part", f"{part}/5").out)["tracks"]
-              for part in range(1, 6)]  # fmt: skip
-    assert tracks == [3, 6, 8, 10, 12]
+def test_a_cache_is_filled_by_several_jobs(run: Mirfeat, toml: Path) -> None:
+    tracks = [json.loads(run("cache", toml, "--json", "--shard", f"{number}/5").out)["tracks"]
+              for number in range(1, 6)]  # fmt: skip
+    assert 0 < tracks[0] < tracks[-1] == 12
+    assert tracks == sorted(tracks)
 
 
-@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "1/", "/2", "a/b", "1/2/3", "-1/2", "1/0"])
-def test_parts_that_are_none(part: str, run: Mirfeat, toml: Path) -> None:
-    done = run("cache", toml, f"--part={part}")
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/", "/2", "a/b", "1/2/3", "-1/2", "1/0"])
+def test_shards_that_cannot_be(shard: str, run: Mirfeat, toml: Path) -> None:
+    done = run("cache", toml, f"--shard={shard}")
     assert done.code == 2
-    assert f"--part {part}: it is I/N with I from 1 to N, such as 2/8." in done.err
+    assert "3/20 for job 3 of 20" in done.err or "shards are counted from 1" in done.err
     assert done.out == ""
 
 

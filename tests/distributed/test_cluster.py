@@ -30,7 +30,7 @@ from mirfeat.errors import (
     MissingPackageError,
     OptionError,
 )
-from mirfeat.results import Result, RunReport
+from mirfeat.results.outcomes import Result, RunReport
 from mirfeat.runs.filling import PendingFile
 from mirfeat.store.reading import load_features
 from tests.support.sounds import music, write_wav
@@ -405,7 +405,7 @@ import sys
 import mirfeat.store.writer
 from mirfeat.audio.collection import find_audio
 from mirfeat.distributed.cluster import extract_dataset
-mirfeat.store.writer.PART_ROWS = 2
+mirfeat.store.writer.MOST_ROWS = 2
 extract_dataset(find_audio([sys.argv[1]]), sys.argv[2], "mfcc", address=sys.argv[3],
                 actors=1, cpus_per_actor=1, batch_files=2)
 """

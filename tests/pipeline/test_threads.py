@@ -20,8 +20,9 @@ from mirfeat.networks import mfcc
 from mirfeat.networks.model import Rows
 from mirfeat.pipeline import threads as pipeline
 from mirfeat.pipeline.clip import Clip, new_clip, vector_of
-from mirfeat.pipeline.threads import MAX_AHEAD, _Threads, default_workers, run_one
+from mirfeat.pipeline.threads import MAX_AHEAD, run_one
 from mirfeat.pipeline.unit import Unit
+from mirfeat.pipeline.workers import Threads, default_workers
 from tests.support.sounds import music
 
 T = TypeVar("T")
@@ -429,8 +430,8 @@ def test_runs_at_the_same_time_leave_torch_its_threads() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with _Threads(1):
-            first = _Threads(1).__enter__()
+        with Threads(1):
+            first = Threads(1).__enter__()
             first.submit(int).result()
         first.__exit__(None, None, None)
         started: list[int] = []

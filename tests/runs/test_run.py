@@ -27,7 +27,7 @@ from mirfeat.errors import (
     StoreError,
 )
 from mirfeat.pipeline.forward import DirectLane
-from mirfeat.results import Result
+from mirfeat.results.outcomes import Result
 from mirfeat.runs import progress
 from mirfeat.runs import run as runs
 from mirfeat.store.formats import FORMATS, Format
@@ -660,11 +660,11 @@ from pathlib import Path
 import torch
 import mirfeat
 from mirfeat.store import writer
-from mirfeat.store.formats import CsvShards
+from mirfeat.store.csv_rows import CsvRows
 
 torch.set_num_threads(1)  # as in these tests: the last digits depend on it
 store, *clips = map(Path, sys.argv[1:])
-writer.PART_ROWS = 2
+writer.MOST_ROWS = 2
 replace, parts = Path.replace, 0
 
 def replace_or_die(self, target):

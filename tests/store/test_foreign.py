@@ -10,10 +10,11 @@ import pytest
 
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import MirfeatError, StoreError
+from mirfeat.store.claims import claim_shard
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import FAILURE_COLUMNS
-from mirfeat.store.writer import StoreWriter, claim_shard
+from mirfeat.store.writer import StoreWriter
 from tests.support.stores import info, row
 
 OUTSIDE = ("../victim/thesis", "a/../../victim/thesis", "/{}/victim/thesis", "./thesis", "a//b", "")

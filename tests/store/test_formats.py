@@ -15,7 +15,10 @@ from hypothesis.extra import numpy as hnp
 
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import MissingPackageError, StoreError
-from mirfeat.store.formats import FORMATS, ClipFiles, CsvShards, ParquetShards, Shards
+from mirfeat.store.clip_files import ClipFiles
+from mirfeat.store.csv_rows import CsvRows
+from mirfeat.store.formats import FORMATS, RowFiles
+from mirfeat.store.parquet_rows import ParquetRows
 from tests.support.stores import NAMES, assert_same, row
 
 IDS = ["a.wav", "sub/ü 音.mp3", "sub/b.flac", 'odd/"q", \r and \n.ogg', "#1 + 50%.wav"]
@@ -25,22 +28,22 @@ EXTREME = np.array(
 )
 
 
-def shards_for(kind: str, folder: Path) -> Shards:
+def shards_for(kind: str, folder: Path) -> RowFiles:
     if kind == "csv":
-        return CsvShards(NAMES)
-    return ParquetShards(len(NAMES)) if kind == "parquet" else ClipFiles(folder, kind)
+        return CsvRows(NAMES)
+    return ParquetRows(len(NAMES)) if kind == "parquet" else ClipFiles(folder, kind)
 
 
 @pytest.fixture(params=FORMATS)
-def shards(request: pytest.FixtureRequest, tmp_path: Path) -> Shards:
+def shards(request: pytest.FixtureRequest, tmp_path: Path) -> RowFiles:
     return shards_for(request.param, tmp_path)
 
 
-def part(folder: Path, shards: Shards, number: int = 1) -> Path:
+def part(folder: Path, shards: RowFiles, number: int = 1) -> Path:
     return folder / f"part-{number:06d}{shards.suffix}"
 
 
-def test_rows_are_read_back_exactly_and_in_order(tmp_path: Path, shards: Shards) -> None:
+def test_rows_are_read_back_exactly_and_in_order(tmp_path: Path, shards: RowFiles) -> None:
     vectors = [*EXTREME, *np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)]
     rows = [row(id, vector) for id, vector in zip(IDS, vectors, strict=True)]
     path = part(tmp_path, shards)
@@ -59,7 +62,7 @@ def test_rows_are_read_back_exactly_and_in_order(tmp_path: Path, shards: Shards)
 def test_csv_text_is_the_exact_float32(
     tmp_path_factory: pytest.TempPathFactory, values: np.ndarray
 ) -> None:
-    path, shards = tmp_path_factory.mktemp("csv") / "part-000001.csv", CsvShards(NAMES)
+    path, shards = tmp_path_factory.mktemp("csv") / "part-000001.csv", CsvRows(NAMES)
     shards.write(path, [row(str(index), vector) for index, vector in enumerate(values)])
     read = np.stack([found.vector for found in shards.read(path)])
     np.testing.assert_array_equal(read, values, strict=True)
@@ -69,7 +72,7 @@ def test_csv_text_is_the_exact_float32(
 
 
 def test_csv_is_one_column_a_fact_and_a_feature(tmp_path: Path) -> None:
-    shards = CsvShards(NAMES)
+    shards = CsvRows(NAMES)
     shards.write(tmp_path / "part-000001.csv", [row("a.wav", EXTREME[0])])
     assert (tmp_path / "part-000001.csv").read_text() == (
         "id,seconds,rows,notes,size,mtime_ns,x.a.0.mean,x.a.1.mean,x.a.0.std\n"
@@ -79,7 +82,7 @@ def test_csv_is_one_column_a_fact_and_a_feature(tmp_path: Path) -> None:
 
 def test_parquet_is_readable_by_pandas(tmp_path: Path) -> None:
     path = tmp_path / "part-000001.parquet"
-    ParquetShards(3).write(path, [row("a.wav"), row("b.wav", EXTREME[0])])
+    ParquetRows(3).write(path, [row("a.wav"), row("b.wav", EXTREME[0])])
     frame = pd.read_parquet(path)
     assert list(frame.columns) == ["id", "seconds", "rows", "notes", "size", "mtime_ns", "vector"]
     np.testing.assert_array_equal(np.stack(frame["vector"]), [row("a.wav").vector, EXTREME[0]])
@@ -97,7 +100,7 @@ def test_npz_and_npy_are_one_file_a_clip_at_its_id(tmp_path: Path) -> None:
 
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path: Path) -> None:
     folder = tmp_path / "genre=rock"
-    shards = ParquetShards(3)
+    shards = ParquetRows(3)
     shards.write(folder / "part-000001.parquet", [row("a.wav")])
     assert_same(next(shards.read(folder / "part-000001.parquet")), row("a.wav"))
 
@@ -130,7 +133,7 @@ def test_clip_files_are_there_before_the_index_promises_them(
         written.append(path)
 
     written: list[Path] = []
-    monkeypatch.setattr("mirfeat.store.formats.write_csv", check)
+    monkeypatch.setattr("mirfeat.store.clip_files.write_csv", check)
     ClipFiles(tmp_path, "npz").write(tmp_path / "part-000001.csv", [row("a.wav"), row("b.wav")])
     assert written == [tmp_path / "part-000001.csv"]
 
@@ -139,7 +142,7 @@ def other_columns(path: Path) -> None:
     if path.suffix == ".csv":
         write_csv(path, ("id", "x"), [["a", 1]])
     else:
-        ParquetShards(2).write(path, [row("a", np.zeros(2, np.float32))])
+        ParquetRows(2).write(path, [row("a", np.zeros(2, np.float32))])
 
 
 def text(path: Path) -> None:
@@ -148,7 +151,7 @@ def text(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [other_columns, text])
 def test_files_of_something_else_are_refused(
-    tmp_path: Path, shards: Shards, spoil: Callable[[Path], None]
+    tmp_path: Path, shards: RowFiles, spoil: Callable[[Path], None]
 ) -> None:
     path = part(tmp_path, shards)
     spoil(path)
@@ -160,10 +163,10 @@ def test_files_of_something_else_are_refused(
 def test_parquet_without_pyarrow_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'mirfeat\[parquet\]'"):
-        ParquetShards(3)
+        ParquetRows(3)
 
 
-def test_tidying_drops_rows_that_are_not_valid_any_more(tmp_path: Path, shards: Shards) -> None:
+def test_tidying_drops_rows_that_are_not_valid_any_more(tmp_path: Path, shards: RowFiles) -> None:
     first, second, third = (part(tmp_path, shards, number) for number in (1, 2, 3))
     shards.write(first, [row("a.wav"), row("b.wav"), row("gone.wav")])
     shards.write(second, [row("lost.wav")])
@@ -180,7 +183,7 @@ def test_tidying_drops_rows_that_are_not_valid_any_more(tmp_path: Path, shards: 
 
 
 def test_a_part_that_cannot_be_written_whole_is_not_there(
-    tmp_path: Path, shards: Shards, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shards: RowFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -192,7 +195,7 @@ def test_a_part_that_cannot_be_written_whole_is_not_there(
 
 
 def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
-    shards = CsvShards(NAMES)
+    shards = CsvRows(NAMES)
     path = tmp_path / "part-000001.csv"
     shards.write(path, [row("a.wav", EXTREME[0])])
     good = path.read_text()
@@ -203,7 +206,7 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_not_a_number_is_read_back(tmp_path: Path) -> None:
-    shards = CsvShards(NAMES)
+    shards = CsvRows(NAMES)
     path = tmp_path / "part-000001.csv"
     vector = np.array([np.nan, np.inf, -np.inf], np.float32)
     shards.write(path, [row("a.wav", vector)])
@@ -212,7 +215,7 @@ def test_not_a_number_is_read_back(tmp_path: Path) -> None:
 
 def test_who_is_done_is_read_without_the_numbers(tmp_path: Path) -> None:
     """And so in a fraction of the time: resuming reads nothing else."""
-    shards = CsvShards(NAMES)
+    shards = CsvRows(NAMES)
     path = tmp_path / "part-000001.csv"
     shards.write(path, [row(id) for id in IDS])
     path.write_bytes(path.read_bytes().replace(b"2.3333333", b"what"))
@@ -236,6 +239,6 @@ def test_announced_clips_are_done_in_no_state_of_theirs(tmp_path: Path, kind: st
 
 
 def test_tables_announce_nothing(tmp_path: Path) -> None:
-    for shards in (CsvShards(NAMES), ParquetShards(len(NAMES))):
+    for shards in (CsvRows(NAMES), ParquetRows(len(NAMES))):
         shards.announce(part(tmp_path, shards), [row("a.wav")])
     assert list(tmp_path.iterdir()) == []

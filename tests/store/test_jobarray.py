@@ -15,11 +15,12 @@ from mirfeat.cli.output import USAGE
 from mirfeat.errors import OptionError, ProvenanceError, StoreError
 from mirfeat.evaluation.inputs import read_features, read_rows
 from mirfeat.extractor import Extractor
-from mirfeat.results import Failure
+from mirfeat.results.outcomes import Failure
+from mirfeat.store.claims import claim_shard
 from mirfeat.store.jobarray import Shard, is_plain_store, parent_of, shard_folders
 from mirfeat.store.reading import load_embeddings, load_features
 from mirfeat.store.record import StoreInfo, is_store, read_failures
-from mirfeat.store.writer import StoreWriter, claim_shard
+from mirfeat.store.writer import StoreWriter
 from tests.support.sounds import music, write_wav
 from tests.support.stores import NAMES, PROVENANCE, info, row, write_embeddings
 

@@ -12,7 +12,7 @@ import pytest
 
 from mirfeat.cli import main
 from mirfeat.errors import MirfeatError, StoreError
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 from mirfeat.store.reading import load_embeddings, load_features
 from mirfeat.store.record import StoreInfo
 from tests.support.stores import write_embeddings, write_store

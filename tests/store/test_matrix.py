@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from mirfeat.errors import StoreError
-from mirfeat.results import Failure
+from mirfeat.results.outcomes import Failure
 from mirfeat.store import matrix
+from mirfeat.store.claims import claim_shard
 from mirfeat.store.contents import ChangedError
 from mirfeat.store.formats import FORMATS, Format, Row
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.reading import load_features
-from mirfeat.store.writer import StoreWriter, claim_shard
+from mirfeat.store.writer import StoreWriter
 from tests.support.stores import info, row, write_embeddings
 
 FILES = {"matrix.npy", "matrix.json", ".matrix.lock"}
@@ -292,17 +293,17 @@ def test_files_that_go_while_they_are_read_are_looked_for_again(
     interrupted(tmp_path, row("a.wav"))
     monkeypatch.setattr("mirfeat.store.reading._SECONDS_BETWEEN_LOOKS", 0.0)
     tidied: list[bool] = []
-    seen = type(info().shards(tmp_path)).seen
+    seen = type(info().row_files(tmp_path)).seen
 
     def tidied_meanwhile(self: object, path: Path) -> object:
         found = list(seen(self, path))  # type: ignore[arg-type]
         if not tidied:
             tidied.append(True)
-            monkeypatch.setattr("mirfeat.store.formats.CsvShards.seen", seen)
+            monkeypatch.setattr("mirfeat.store.csv_rows.CsvRows.seen", seen)
             write(tmp_path, row("b.wav"))
         return found
 
-    monkeypatch.setattr("mirfeat.store.formats.CsvShards.seen", tidied_meanwhile)
+    monkeypatch.setattr("mirfeat.store.csv_rows.CsvRows.seen", tidied_meanwhile)
     assert load_features(tmp_path).ids == ("a.wav", "b.wav")
     assert tidied
 
@@ -312,7 +313,7 @@ def test_who_never_gets_a_whole_look_is_told(
 ) -> None:
     write(tmp_path, row("a.wav"))
     monkeypatch.setattr("mirfeat.store.reading._SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setattr("mirfeat.store.formats.CsvShards.read", lambda *_: iter(()))
+    monkeypatch.setattr("mirfeat.store.csv_rows.CsvRows.read", lambda *_: iter(()))
     with pytest.raises(ChangedError, match="Try again"):
         load_features(tmp_path)
 

@@ -13,7 +13,7 @@ import pytest
 
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
-from mirfeat.results import Failure
+from mirfeat.results.outcomes import Failure
 from mirfeat.store.formats import FORMATS, Format
 from mirfeat.store.reading import data_files, load_features
 from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, check_format, is_store, read_failures
@@ -30,9 +30,9 @@ def fill(folder: Path, record: StoreInfo, *parts: list[Any]) -> None:
     """A store with one part for each list of rows."""
     folder.mkdir(exist_ok=True)
     record.write(folder)
-    shards = record.shards(folder)
+    row_files = record.row_files(folder)
     for number, rows in enumerate(parts, 1):
-        shards.write(folder / f"part-{number:06d}{shards.suffix}", rows)
+        row_files.write(folder / f"part-{number:06d}{row_files.suffix}", rows)
 
 
 def test_the_record_is_read_back_and_is_plain_json(tmp_path: Path) -> None:
@@ -137,10 +137,13 @@ def test_files_of_others_are_not_taken_for_parts(tmp_path: Path, format: Format)
 
 def test_data_files_are_oldest_first(tmp_path: Path) -> None:
     fill(tmp_path, info(), [row("a.wav")], [row("b.wav")])
-    shards = info().shards(tmp_path)
-    assert [p.name for p in data_files(tmp_path, shards)] == ["part-000001.csv", "part-000002.csv"]
+    row_files = info().row_files(tmp_path)
+    assert [p.name for p in data_files(tmp_path, row_files)] == [
+        "part-000001.csv",
+        "part-000002.csv",
+    ]
     (tmp_path / "features.csv").touch()
-    assert data_files(tmp_path, shards)[0].name == "features.csv"
+    assert data_files(tmp_path, row_files)[0].name == "features.csv"
 
 
 def test_a_table_of_embeddings_is_the_summary_of_each(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
-from mirfeat.results import Failure
-from mirfeat.store import formats as shards
+from mirfeat.results.outcomes import Failure
+from mirfeat.store import clip_files
 from mirfeat.store import writer as writing
 from mirfeat.store.formats import FORMATS, Format, Row
 from mirfeat.store.reading import load_features
@@ -80,7 +80,7 @@ def test_after_a_clean_end_there_is_what_the_format_promises(
 def test_rows_are_safe_part_by_part(
     tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "PART_ROWS", 2)
+    monkeypatch.setattr(writing, "MOST_ROWS", 2)
     rows = [row(f"{n}.wav", number=n) for n in range(5)]
     with open_store(tmp_path, info(format)) as store:
         for count, item in enumerate(rows, 1):
@@ -96,10 +96,10 @@ def test_a_part_is_closed_after_a_while_even_if_small(
     monkeypatch.setattr(writing.time, "monotonic", lambda: now)
     with open_store(tmp_path, info()) as store:
         store.add(row("a.wav"))
-        now = writing.PART_SECONDS - 1
+        now = writing.MOST_SECONDS - 1
         store.add(row("b.wav"))
         assert len(load_features(tmp_path)) == 0
-        now = writing.PART_SECONDS + 1
+        now = writing.MOST_SECONDS + 1
         store.add(row("c.wav"))
         assert len(load_features(tmp_path)) == 3
 
@@ -125,7 +125,7 @@ def ids_in(folder: Path, format: Format) -> list[str]:
     """Ids in all files of rows, whatever mirfeat makes of them."""
     ending = "parquet" if format == "parquet" else "csv"
     paths = [path for path in folder.glob(f"*.{ending}") if path.stem != "failures"]
-    return [id for path in paths for id, _ in info(format).shards(folder).seen(path)]
+    return [id for path in paths for id, _ in info(format).row_files(folder).seen(path)]
 
 
 def test_a_clip_that_fails_after_its_file_has_changed_loses_its_old_row(
@@ -313,7 +313,7 @@ def test_an_interrupted_run_keeps_what_is_done_and_does_not_tidy(tmp_path: Path)
 def test_a_full_disk_ends_the_run_and_keeps_what_was_complete(
     tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "PART_ROWS", 2)
+    monkeypatch.setattr(writing, "MOST_ROWS", 2)
     first, more = [row("a.wav"), row("b.wav")], [row("c.wav"), row("d.wav")]
 
     def full(_: int) -> None:
@@ -381,7 +381,7 @@ def test_an_old_row_does_not_come_back_when_its_clip_works_again(
     store = open_store(tmp_path, info(format))
     store.add(row("f.wav", number=9))
     with monkeypatch.context() as patch:
-        patch.setattr(type(store._shards), "write", kill)
+        patch.setattr(type(store._row_files), "write", kill)
         with pytest.raises(KilledError):
             store.close(tidy=False)
     table = load_features(tmp_path)
@@ -401,13 +401,13 @@ def test_a_clip_replaced_without_its_list_is_done_in_no_state(
     with monkeypatch.context() as patch:
         patch.setattr(writing, "write_csv", lambda *_: None)
         calls: list[object] = []
-        real = shards.write_csv
+        real = clip_files.write_csv
 
         def killed_at_the_second(*arguments: Any) -> None:
             calls.append(arguments)
             kill() if len(calls) == 2 else real(*arguments)
 
-        patch.setattr(shards, "write_csv", killed_at_the_second)
+        patch.setattr(clip_files, "write_csv", killed_at_the_second)
         with pytest.raises(KilledError):
             store.close(tidy=False)
     assert_table(tmp_path, row("a.wav", number=9), row("b.wav"))
@@ -442,7 +442,7 @@ def test_a_part_that_is_there_although_writing_it_failed_is_no_second_row(
 def test_the_last_word_about_a_clip_counts(
     tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch, part_rows: int
 ) -> None:
-    monkeypatch.setattr(writing, "PART_ROWS", part_rows)
+    monkeypatch.setattr(writing, "MOST_ROWS", part_rows)
     with open_store(tmp_path, info(format)) as store:
         for item in (row("a.wav"), row("f.wav"), row("a.wav", number=9), row("g.wav")):
             store.add(item)
@@ -462,7 +462,7 @@ def test_failures_alone_are_safe_after_a_while_too(
     with open_store(tmp_path, info()) as store:
         store.fail(FAILED)
         assert read_failures(tmp_path) == []
-        now = writing.PART_SECONDS + 1
+        now = writing.MOST_SECONDS + 1
         store.fail(Failure("g.wav", "DecodeError", "damaged"))
         assert [item.id for item in read_failures(tmp_path)] == ["f.wav", "g.wav"]
 
@@ -500,7 +500,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from mirfeat.store import writer as writing
-from mirfeat.results import Failure
+from mirfeat.results.outcomes import Failure
 from mirfeat.store.reading import load_features
 from mirfeat.store.writer import StoreWriter
 from tests.support.stores import info, row
@@ -508,7 +508,7 @@ if sys.argv[2] == "parquet":
     import pandas, pyarrow.parquet  # once, not in each child
 
 base, format = Path(sys.argv[1]), sys.argv[2]
-writing.PART_ROWS = 2
+writing.MOST_ROWS = 2
 OLD = [row("a"), row("b"), row("c")]
 NEW = [row("a", number=9), None, row("c"), row("d"), row("e")]  # b fails, c is the same
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import mirfeat
-from mirfeat.checkpoints import downloads as hub
+from mirfeat.checkpoints import downloads
 from mirfeat.networks.population import synthetic_segment
 from mirfeat.networks.registry import get_spec
 
@@ -25,7 +25,7 @@ def cases() -> Iterator[tuple[str, str | None]]:
             yield name, None
             continue
         yield name, "random"
-        if hub.packaged(get_spec(name).checkpoint_of or name):
+        if downloads.packaged(get_spec(name).checkpoint_of or name):
             yield name, "open"
 
 

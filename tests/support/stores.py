@@ -91,8 +91,8 @@ def _write(folder: Path, record: StoreInfo, rows: Sequence[Row], failed: Sequenc
     folder.mkdir(parents=True, exist_ok=True)
     record.write(folder)
     if rows:
-        shards = record.shards(folder)
-        shards.write(folder / f"part-000001{shards.suffix}", rows)
+        row_files = record.row_files(folder)
+        row_files.write(folder / f"part-000001{row_files.suffix}", rows)
     failures = [[id, "DecodeError", "no audio", -1, -1] for id in failed]
     write_csv(folder / "failures.csv", FAILURE_COLUMNS, failures)
     return folder

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mirfeat.provenance import Provenance
-from mirfeat.results import FeatureTable
+from mirfeat.results.table import FeatureTable
 
 PROVENANCE = Provenance("mfcc", 1, {}, None, None, "0", {}, "cpu")
 

@@ -11,6 +11,7 @@ from mirfeat.audio.decode import open_file
 from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.scaling import DecibelScale, LogScale
+from mirfeat.store.jobarray import Shard
 from mirfeat.training import mel_cache
 from mirfeat.training.mel_cache import MelCache, build, folder_of
 from mirfeat.training.mel_frames import Track
@@ -190,11 +191,11 @@ def bytes_of_one(mel: MelSpec = CENTRED) -> int:
     return 2 * mel.channels * mel.n_mels * mel.frames(int(0.3 * RATE))
 
 
-def test_a_killed_build_goes_on_with_whole_shards(
+def test_a_killed_build_goes_on_with_whole_volumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks = tracks_of(tmp_path / "audio")
-    monkeypatch.setattr(mel_cache, "SHARD_BYTES", bytes_of_one())  # a track is a shard
+    monkeypatch.setattr(mel_cache, "VOLUME_BYTES", bytes_of_one())  # a track is a volume
     taken: list[str] = []
     real = mel_cache.track_levels
 
@@ -207,7 +208,7 @@ def test_a_killed_build_goes_on_with_whole_shards(
 
     def killed(*arguments: object) -> None:
         calls.append(arguments)
-        if len(calls) == 3:  # levels of the third shard are there, its table is not
+        if len(calls) == 3:  # levels of the third volume are there, its table is not
             raise KeyboardInterrupt
         real_write(*arguments)
 
@@ -232,14 +233,15 @@ def test_a_killed_build_goes_on_with_whole_shards(
         )
 
 
-def test_parts_share_the_tracks(tmp_path: Path) -> None:
+def test_shards_share_the_tracks(tmp_path: Path) -> None:
     tracks = tracks_of(tmp_path / "audio", 7)
-    for part, ids in ((2, "147"), (1, "036"), (3, "25")):
-        build(tracks, tmp_path / "cache", CENTRED, part=part, parts=3, progress=False)
-        assert all(id in MelCache(tmp_path / "cache", CENTRED) for id in ids if id != "7")
+    for number in (2, 1, 3):
+        build(tracks, tmp_path / "cache", CENTRED, shard=Shard(number, 3), progress=False)
+        there = MelCache(tmp_path / "cache", CENTRED)
+        assert all(track.id in there for track in tracks if Shard(number, 3).has(track.id))
     cache = MelCache(tmp_path / "cache", CENTRED)
     tables = sorted(path.name for path in cache.folder.glob("*.csv"))
-    assert tables == [f"shard-{part}of3-00000.csv" for part in (1, 2, 3)]
+    assert tables == [f"volume-{number}of3-00000.csv" for number in (1, 2, 3)]
     single = filled(tmp_path / "single", tracks)
     for track in tracks:
         np.testing.assert_array_equal(cache.levels(track.id), single.levels(track.id))

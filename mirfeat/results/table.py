@@ -1,157 +1,31 @@
-"""Results: rows of a clip, the vector over them, and tables of many clips.
-
-The one formula: row t has mean m, spread inside the row v and weight w; then
-``mean = Σw·m / Σw`` and ``std = sqrt(Σw·(v + (m - mean)²) / Σw)`` (population, ddof 0), accumulated
-in float64 and cast to float32 at the end. Letters in shapes: T rows, D row size.
-"""
+"""Vectors of many clips as a table."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.files import replacing
 from mirfeat.provenance import Provenance
+from mirfeat.results.outcomes import Failure
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-STATISTICS = ("mean", "std")
 _MALFORMED = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError),
     *(EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error),
 )
-
-
-class Moments:
-    """Weighted mean and spread of rows that arrive one by one; memory is two rows.
-
-    West's update (1979): rows are taken in the order of time, so the result does not depend on
-    how they were batched.
-    """
-
-    def __init__(self, size: int) -> None:
-        """Moments of rows of ``size`` numbers."""
-        self._weight = 0.0
-        self._mean = np.zeros(size)
-        self._scatter = np.zeros(size)
-
-    def add(self, mean: np.ndarray, variance: np.ndarray, weight: float) -> None:
-        """Take one row: its mean and the variance inside it, each (D,)."""
-        self._weight += weight
-        # What is not finite is reported of the whole vector.
-        with np.errstate(invalid="ignore", over="ignore"):
-            step = mean.astype(np.float64) - self._mean
-            self._mean += step * (weight / self._weight)
-            self._scatter += weight * (step * (mean - self._mean) + variance)
-
-    def vector(self, statistics: Sequence[str]) -> np.ndarray:
-        """float32 vector: the statistics one after the other."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            std = np.sqrt(np.maximum(self._scatter / self._weight, 0.0))
-            parts = {"mean": self._mean, "std": std}
-            return np.concatenate([parts[name] for name in statistics]).astype(np.float32)
-
-
-def check_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
-    """A non-empty choice of mean and std, in the order given."""
-    chosen = (statistics,) if isinstance(statistics, str) else tuple(statistics)
-    if not chosen or len(set(chosen)) < len(chosen) or set(chosen) - set(STATISTICS):
-        raise OptionError(
-            f"statistics={statistics!r}: it is ('mean', 'std'), ('mean',) or ('std',); to load an "
-            "extractor also 'paper'."
-        )
-    return chosen
-
-
-def summary_of(
-    values: np.ndarray,
-    within_variance: np.ndarray,
-    weights: np.ndarray,
-    statistics: Sequence[str] = STATISTICS,
-) -> np.ndarray:
-    """Vector over rows [T, D] with their variances [T, D] and weights [T], float32."""
-    moments = Moments(values.shape[1])
-    for mean, variance, weight in zip(values, within_variance, weights, strict=True):
-        moments.add(mean, variance, float(weight))
-    return moments.vector(check_statistics(statistics))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Embedding:
-    """All rows of one clip with their times.
-
-    ``values`` float32 [T, D]; ``within_variance`` float32 [T, D], the variance inside each row;
-    ``starts``, ``ends`` float64 [T] in seconds of real audio; ``weights`` float64 [T];
-    ``blocks`` names the columns of each part of a row. ``np.asarray(embedding)`` is ``values``.
-    """
-
-    values: np.ndarray
-    within_variance: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    weights: np.ndarray
-    blocks: Mapping[str, slice]
-    row_names: tuple[str, ...]
-    provenance: Provenance
-
-    def summary(self, statistics: Sequence[str] = STATISTICS) -> np.ndarray:
-        """The vector over the rows, float32: what ``extract`` returns."""
-        return summary_of(self.values, self.within_variance, self.weights, statistics)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The rows as an array."""
-        return np.array(self.values, dtype=dtype, copy=copy)
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.values)
-
-    def __repr__(self) -> str:
-        """Size, time covered and blocks."""
-        rows, size = self.values.shape
-        return f"Embedding({rows} rows x {size}, {self.ends[-1]:.2f} s, {', '.join(self.blocks)})"
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What became of one item: a vector, or the reason why there is none.
-
-    ``notes`` says what a person may want to know: ``silent``, ``tiled from 3.2 s``, …
-    """
-
-    id: str
-    status: Literal["ok", "failed"]
-    vector: np.ndarray | None = None
-    error: str | None = None
-    error_type: str | None = None
-    seconds: float = 0.0
-    rows: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One item that gave no vector.
-
-    In a folder ``size`` and ``mtime_ns`` say which state of its file failed; -1 is not known.
-    """
-
-    id: str
-    error_type: str
-    error: str
-    size: int = field(default=-1, compare=False)
-    mtime_ns: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -288,27 +162,3 @@ class FeatureTable:
         except _MALFORMED as error:
             raise StoreError(f"{path}: not a feature table that mirfeat saved: {error}") from error
         return cls(values, ids, names, provenance, failures)
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """Outcome of a run over many files; seconds of audio and of the clock.
-
-    ``notes`` counts what :attr:`Result.notes` said, by kind: ``{"silent": 2, "tiled": 5}``.
-    ``known`` of the ``failed`` were listed before, for the same state of their files; ``kept`` of
-    those were not tried again. ``gone`` are clips with a row whose file is no longer there.
-    ``profile`` says where the time went, in seconds: ``decode`` (with resampling) and
-    ``network``, summed over threads, ``wait`` of a GPU for decoders, and ``write``.
-    """
-
-    done: int
-    skipped: int
-    failed: int
-    audio_seconds: float
-    wall_seconds: float
-    failures: tuple[Failure, ...] = ()
-    notes: Mapping[str, int] = field(default_factory=dict)
-    profile: Mapping[str, float] = field(default_factory=dict)
-    known: int = 0
-    kept: int = 0
-    gone: tuple[str, ...] = ()

@@ -12,7 +12,10 @@ from hypothesis.extra import numpy as hnp
 
 import mirfeat
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
-from mirfeat.results import Embedding, Failure, FeatureTable, Moments, check_statistics
+from mirfeat.results.embedding import Embedding
+from mirfeat.results.moments import Moments, check_statistics
+from mirfeat.results.outcomes import Failure
+from mirfeat.results.table import FeatureTable
 from tests.support.sounds import music
 from tests.support.stores import PROVENANCE
 from tests.support.tables import table_of

@@ -1,0 +1,48 @@
+"""All rows of one clip with their times. Letters in shapes: T rows, D row size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mirfeat.provenance import Provenance
+from mirfeat.results.moments import STATISTICS, summary_of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Embedding:
+    """All rows of one clip with their times.
+
+    ``values`` float32 [T, D]; ``within_variance`` float32 [T, D], the variance inside each row;
+    ``starts``, ``ends`` float64 [T] in seconds of real audio; ``weights`` float64 [T];
+    ``blocks`` names the columns of each part of a row. ``np.asarray(embedding)`` is ``values``.
+    """
+
+    values: np.ndarray
+    within_variance: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    weights: np.ndarray
+    blocks: Mapping[str, slice]
+    row_names: tuple[str, ...]
+    provenance: Provenance
+
+    def summary(self, statistics: Sequence[str] = STATISTICS) -> np.ndarray:
+        """The vector over the rows, float32: what ``extract`` returns."""
+        return summary_of(self.values, self.within_variance, self.weights, statistics)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The rows as an array."""
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        """Size, time covered and blocks."""
+        rows, size = self.values.shape
+        return f"Embedding({rows} rows x {size}, {self.ends[-1]:.2f} s, {', '.join(self.blocks)})"
