@@ -11,17 +11,19 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from mirfeat.audio.addresses import located
-from mirfeat.audio.clip import AudioLike, PathLike, Source, needs_rate, source_of
+from mirfeat.audio.clip import AudioLike, PathLike, Source, batch_of, needs_rate, source_of
 from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.pipeline.clip import embedding_of, new_clip, vector_of
+from mirfeat.pipeline.module import FeatureModule, Output
 from mirfeat.pipeline.predicting import Predicting
 from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit, provenance_of
@@ -87,6 +89,20 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
     def extract_file(self, path: PathLike) -> np.ndarray:
         """Feature vector of one file or URL, float32 (dimension,)."""
         return self.extract(located(path))
+
+    def extract_batch(
+        self, samples: Any, sample_rate: int, *, workers: int | None = None
+    ) -> np.ndarray:
+        """Vectors of clips in one array or CPU tensor, float32 (B, dimension).
+
+        ``samples``: (B, N), or (B, C, N) with channels; any rate. With gradients: :meth:`module`.
+
+        Raises:
+            AudioError: of the first clip that cannot be used.
+        """
+        clips = batch_of(samples, sample_rate)
+        results = self.run("raise", workers, progress=False).results(clips)
+        return np.stack([result.vector for result in results if result.vector is not None])
 
     def embed(self, audio: AudioLike, sample_rate: int | None = None) -> Embedding:
         """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
@@ -169,6 +185,18 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
             Path(store), format, embed, root, resume, overwrite, shard, retry_failed, prune
         )
         return run.to_store(destination, paths)
+
+    def module(self, *, output: Output = "vector", trainable: bool = False) -> FeatureModule:
+        """The extractor as an ``nn.Module``, from samples [B, C, N] at ``sample_rate``.
+
+        To rows [B, T, row_dimension] or vectors [B, dimension], on the same device, with gradients
+        to samples and, if ``trainable``, to a copy of the weights. ``torch.compile`` and
+        ``torch.export`` take it, with any number of clips.
+
+        Raises:
+            OptionError: of ``a+b``, of an extractor in less precision than float32.
+        """
+        return FeatureModule(self._only("module"), output, trainable)
 
     def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:
         """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again."""

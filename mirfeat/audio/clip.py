@@ -33,6 +33,8 @@ from mirfeat.errors import AudioError, EmptyAudioError, NonFiniteAudioError, Opt
 PathLike: TypeAlias = str | os.PathLike[str]
 
 MAX_CHANNELS = 32
+# Bare samples of more channels are taken for a batch of clips.
+_CLIPS_FROM = 8
 # Music as floats lies in [-1, 1], with some headroom; integers that were only cast lie far above.
 _MAX_PEAK = 10.0
 _SILENT_PEAK = 1e-6
@@ -132,11 +134,42 @@ def source_of(audio: AudioLike, sample_rate: int | None) -> Source:
         AudioError: no such samples.
     """
     if needs_rate(audio):
-        return Audio(audio, sample_rate)  # type: ignore[arg-type]
+        return samples_of(audio, sample_rate)
     if sample_rate is not None:
         raise OptionError(f"sample_rate={sample_rate} was given for something that has its own.")
     source: Source = audio
     return source
+
+
+def samples_of(samples: Any, sample_rate: Any, name: str = "array") -> Audio:
+    """Bare samples as one clip.
+
+    Raises:
+        AudioError: no such samples, or so many channels that they may be clips.
+    """
+    audio = Audio(samples, sample_rate, name)
+    if (channels := len(audio.samples)) > _CLIPS_FROM:
+        raise AudioError(
+            f"{name}: shape {tuple(samples.shape)} would be one clip of {channels} channels. If "
+            "these are clips: extract_batch(samples, sample_rate). If it is one clip: pass "
+            "mirfeat.Audio(samples, sample_rate)."
+        )
+    return audio
+
+
+def batch_of(samples: Any, sample_rate: Any) -> list[Audio]:
+    """The clips of an array or tensor (B, N) or (B, C, N).
+
+    Raises:
+        AudioError: another shape, or clips that cannot be used.
+    """
+    if getattr(samples, "ndim", 0) not in (2, 3) or not len(samples):
+        found = f"shape {tuple(samples.shape)}" if hasattr(samples, "shape") else type(samples)
+        raise AudioError(
+            f"extract_batch: {found}; it takes an array (clips, samples) or "
+            "(clips, channels, samples)."
+        )
+    return [Audio(clip, sample_rate, f"clip {index}") for index, clip in enumerate(samples)]
 
 
 @contextmanager

@@ -100,6 +100,10 @@ class SourceRows(nn.Module):
         self.heads = nn.ModuleDict({source: trained.heads[source] for source in sources})
         self.block_sizes = dict.fromkeys(chosen, trained.feature_size)
 
+    def strip(self) -> None:
+        """Forget what rows do not need: the heads."""
+        self.heads = nn.ModuleDict()
+
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Feature [B, 256] of each block."""
         shared = self.trunk(image.transpose(2, 3))

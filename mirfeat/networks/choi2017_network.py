@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mirfeat.networks.following import followed
 from mirfeat.networks.model import Rows
 from mirfeat.networks.population import folded
 
@@ -143,6 +144,10 @@ class LayerTaps(nn.Module):
         """Pooled output of the block with this index, from 0."""
         raise NotImplementedError
 
+    def strip(self) -> None:
+        """Forget what rows do not need: the head."""
+        del self.head
+
     def forward(self, image: Tensor) -> Rows:
         """Rows of scaled mel images."""
         means, variances = {}, {}
@@ -178,13 +183,21 @@ class FrozenTaps(LayerTaps):
         super().__init__(trained, layers, tag_names)
         for index, block in enumerate(trained.blocks):
             kernel, bias = folded(block.conv, block.norm)
-            self.register_buffer(f"kernel{index}", kernel.to(memory_format=torch.channels_last))
-            self.register_buffer(f"bias{index}", bias)
+            values = {"kernel": kernel.to(memory_format=torch.channels_last), "bias": bias}
+            for kind, value in values.items():
+                self.register_parameter(f"{kind}{index}", nn.Parameter(value, requires_grad=False))
+
+    def strip(self) -> None:
+        """Forget the head and the blocks behind the deepest layer."""
+        super().strip()
+        for index in range(max(self.taps) + 1, len(POOLS)):
+            delattr(self, f"kernel{index}")
+            delattr(self, f"bias{index}")
 
     def block(self, index: int, image: Tensor) -> Tensor:
         """Convolution, pooling, ELU."""
-        kernel, bias = self.get_buffer(f"kernel{index}"), self.get_buffer(f"bias{index}")
-        if index == 0 and image.device.type == "cpu":
+        kernel, bias = self.get_parameter(f"kernel{index}"), self.get_parameter(f"bias{index}")
+        if index == 0 and image.device.type == "cpu" and not followed(image, self):
             maps = _first_maps(image, kernel, bias)
         else:
             maps = F.max_pool2d(F.conv2d(image, kernel, bias, padding=1), POOLS[index])
@@ -216,6 +229,11 @@ class ClipTaps(LayerTaps):
         """Use the convolutions of ``trained``, not its statistics."""
         super().__init__(trained, layers, tag_names)
         self.trained = trained
+
+    def strip(self) -> None:
+        """Forget the head and the blocks behind the deepest layer."""
+        super().strip()
+        del self.trained.head, self.trained.layers[max(self.taps) + 1 :]
 
     def block(self, index: int, image: Tensor) -> Tensor:
         """Convolution, normalisation over the clip's own map, ELU, pooling."""

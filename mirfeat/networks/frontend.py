@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mirfeat.networks.following import followed
 from mirfeat.networks.scaling import Scaling
 
 # Filters that are applied together, and samples of frames (1 MB) that are.
 _BANDS_AT_ONCE, _SAMPLES_AT_ONCE = 16, 1 << 18
+_NOTHING = 1e-30
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class MelSpectrogram(nn.Module):
         if spec.centred:
             audio = F.pad(audio, (half, half), mode=spec.pad_mode)
         frames = audio.unfold(-1, spec.n_fft, spec.hop_samples)
-        if audio.device.type != "cpu":
+        if audio.device.type != "cpu" or followed(audio):
             return self.bands(frames).mT.contiguous()
         mel = audio.new_empty(*frames.shape[:2], spec.n_mels, frames.shape[2])
         size = max(1, _SAMPLES_AT_ONCE // spec.n_fft)
@@ -112,10 +114,12 @@ class MelSpectrogram(nn.Module):
         """Mel bands of frames: [..., T, n_fft] -> [..., T, F]."""
         spectrum = torch.fft.rfft(frames * self.window)
         # Three times as fast as abs() and squaring.
-        squares = torch.view_as_real(spectrum).square_()
+        squares = torch.view_as_real(spectrum)
+        squares = squares.square() if followed(frames) else squares.square_()
         strength = squares[..., 0] + squares[..., 1]
         if self.spec.power == 1:
-            strength = strength.sqrt()
+            # The root of nothing has no slope; far below every floor it may have any.
+            strength = (strength.clamp(min=_NOTHING) if followed(frames) else strength).sqrt()
         # Most of the filterbank is zero; neighbouring bands see but a few bins.
         groups = [
             strength[..., bins] @ self.filterbank[bands, bins].T for bands, bins in self._groups

@@ -44,6 +44,10 @@ class WindowStatistics(nn.Module):
         self.block_sizes = dict.fromkeys(STATISTICS, size)
         self.label_names: list[str] = []
 
+    def strip(self) -> None:
+        """Forget what rows do not need: the labels."""
+        self.label_names, self.label_vectors = [], None
+
     def forward(self, image: Tensor) -> Rows:
         """Rows of log mel images."""
         frames = image[:, 0]

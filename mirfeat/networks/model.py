@@ -82,6 +82,15 @@ class EmbedsLabels(Protocol):
         ...
 
 
+@runtime_checkable
+class Strippable(Protocol):
+    """A network with more than its rows need: what :meth:`mirfeat.Extractor.module` leaves out."""
+
+    def strip(self) -> None:
+        """Forget heads, labels, and tables derived from weights, which training would not move."""
+        ...
+
+
 class Model(nn.Module):
     """Front end and network as one: segments of waveform [B, C, N] to rows."""
 

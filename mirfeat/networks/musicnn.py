@@ -28,6 +28,7 @@ from mirfeat.errors import CheckpointMismatchError, ChecksumError, OptionError, 
 from mirfeat.files import sha256_of
 from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import TAGS as MSD_TAGS
+from mirfeat.networks.following import followed
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
 from mirfeat.networks.musicnn_network import FRAMES, LAYERS, Musicnn, MusicnnTaps
@@ -84,7 +85,10 @@ class Compressed(Levels):
     def level(self, mel: Tensor) -> Tensor:
         """Compressed mel power."""
         rounded = mel.clamp(max=torch.finfo(torch.float16).max).half().float()
-        return rounded.mul_(self.factor).add_(1.0).log10_()
+        if followed(mel):
+            # Gradients pass the rounding by: in half precision they overflow.
+            rounded = mel + (rounded - mel).detach()
+        return rounded.mul(self.factor).add_(1.0).log10_()
 
 
 def parse_layers(layers: str | Sequence[str]) -> str:

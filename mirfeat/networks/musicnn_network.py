@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mirfeat.networks.following import followed
 from mirfeat.networks.model import Rows
 from mirfeat.networks.musicnn_filters import BandFilters, TimeFilters
 
@@ -137,6 +138,7 @@ class MusicnnTaps(nn.Module):
         sizes = {name: channels.stop - channels.start for name, channels in MAPS.items()}
         sizes |= {"max_pool": CHANNELS, "penultimate": DENSE, "taggram": len(self.tag_names)}
         self.block_sizes: Mapping[str, int] = {layer: sizes[layer] for layer in layers}
+        self._quick = True
         self.timbral = nn.ModuleList(
             BandFilters(layer.conv, layer.norm, BANDS) for layer in trained.front_layers[:2]
         )
@@ -145,11 +147,19 @@ class MusicnnTaps(nn.Module):
             for layer in trained.front_layers[2:]
         )
 
+    def strip(self) -> None:
+        """Forget the quick filters, and the dense layers where no row has them."""
+        self._quick, self.timbral, self.temporal = False, nn.ModuleList(), nn.ModuleList()
+        if not {"penultimate", "taggram"} & set(self.layers):
+            del self.trained.pool_norm, self.trained.dense, self.trained.dense_norm
+        if "taggram" not in self.layers:
+            del self.trained.head
+
     def forward(self, image: Tensor) -> Rows:
         """Rows of scaled mel images."""
         every = self._maps(image)
         mean, variances = every.mean(2), (every - every.mean(2, keepdim=True)).square().mean(2)
-        single = self._single(every.amax(2), mean)
+        single = self._single(every.amax(2), mean, self.layers)
         nothing = {name: torch.zeros_like(values) for name, values in single.items()}
         means = {name: mean[:, channels] for name, channels in MAPS.items()} | single
         inside = {name: variances[:, channels] for name, channels in MAPS.items()} | nothing
@@ -161,24 +171,28 @@ class MusicnnTaps(nn.Module):
     def tag_probabilities(self, image: Tensor) -> Tensor:
         """Probability of each tag, [B, tags]."""
         every = self._maps(image)
-        return self._single(every.amax(2), every.mean(2))["taggram"]
+        return self._single(every.amax(2), every.mean(2), ("taggram",))["taggram"]
 
     def _maps(self, image: Tensor) -> Tensor:
         """Maps of all layers, float32 [B, 753, T]."""
         return torch.cat(self.trained.middle_maps(self.front_maps(image)), dim=1).float()
 
-    def _single(self, maximum: Tensor, mean: Tensor) -> dict[str, Tensor]:
-        """What a segment has one of, by layer."""
-        penultimate = self.trained.penultimate(maximum, mean).float()
-        probabilities = self.trained.logits(penultimate).float().sigmoid()
-        return {"max_pool": maximum, "penultimate": penultimate, "taggram": probabilities}
+    def _single(self, maximum: Tensor, mean: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """What a segment has one of, by layer, as far as ``layers`` ask for it."""
+        single = {"max_pool": maximum}
+        if "penultimate" in layers or "taggram" in layers:
+            single["penultimate"] = self.trained.penultimate(maximum, mean).float()
+        if "taggram" in layers:
+            single["taggram"] = self.trained.logits(single["penultimate"]).float().sigmoid()
+        return single
 
     def front_maps(self, image: Tensor) -> Tensor:
         """What the filters answer, [B, 561, T]; on processors by large matrix products.
 
         Segment by segment, so that values do not depend on the others of a batch.
         """
-        if image.device.type != "cpu" or image.shape[3] != FRAMES:
+        plain = not self._quick or followed(image, self)
+        if plain or image.device.type != "cpu" or image.shape[3] != FRAMES:
             return self.trained.front_maps(image)
         images = self.trained.image_norm(image)[:, 0]
         filters = (*self.timbral, *self.temporal)

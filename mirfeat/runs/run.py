@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from mirfeat.audio.addresses import located, shown
-from mirfeat.audio.clip import Audio, PathLike
+from mirfeat.audio.clip import Audio, PathLike, samples_of
 from mirfeat.audio.ids import folder_of_all, ids_of
 from mirfeat.audio.opened import is_file_like
 from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
@@ -153,7 +153,7 @@ class ExtractionRun:
                 "opened with 'rb', (array, sample_rate) or mirfeat.Audio(array, sample_rate)."
             )
         try:
-            return self.clip(id, Audio(*item, name=id))
+            return self.clip(id, samples_of(*item, name=id))
         except AudioError as error:
             clip = self.clip(id, "")
             clip.error, clip.decoded = error, True
