@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from mirfeat.errors import AudioTooShortError, OptionError
-from mirfeat.networks.model import Strippable
+from mirfeat.networks.model import Rows, Strippable
 from mirfeat.pipeline.unit import Unit
 
 Output = Literal["rows", "vector"]
@@ -68,11 +68,11 @@ class FeatureModule(nn.Module):
         """Rows or vectors, float32, of a batch of clips of one length."""
         segments, weights = self.segments(self._mixed(samples))
         clips, count = segments.shape[:2]
-        mean, variance = self.model(segments.flatten(0, 1))
-        mean = mean.view(clips, count, -1)
+        both: Rows = self.model(segments.flatten(0, 1))
+        mean, variance = (values.view(clips, count, -1) for values in both)
         if self.output == "rows":
             return mean
-        return pooled(mean, variance.view(clips, count, -1), weights, self.statistics)
+        return pooled(mean, variance, weights, self.statistics)
 
     def segments(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Segments [B, T, C, samples] and their weights [T] of clips [B, C, N]."""
@@ -82,7 +82,7 @@ class FeatureModule(nn.Module):
             samples: Any = spec.samples
         else:
             audio = _padded(audio, spec.pad_samples)
-            samples = torch.sym_min(audio.shape[2], spec.samples)
+            samples = _smaller(audio.shape[2], spec.samples)
         if spec.lead_samples:
             audio = nn.functional.pad(audio, (spec.lead_samples, 0))
         last = audio.shape[2] - samples
@@ -114,12 +114,21 @@ class FeatureModule(nn.Module):
         return samples[:, :2] if samples.shape[1] > 2 else samples.expand(-1, 2, -1)
 
 
+# Lengths are symbols while torch.export traces.
+def _smaller(one: Any, other: Any) -> Any:
+    return torch.sym_min(one, other)  # type: ignore[no-untyped-call]
+
+
+def _larger(one: Any, other: Any) -> Any:
+    return torch.sym_max(one, other)  # type: ignore[no-untyped-call]
+
+
 def _tiled(audio: Tensor, whole: int) -> Tensor:
     """Clips of at least ``whole`` samples: shorter ones repeated."""
     length = audio.shape[2]
     if statically_known_true(length >= whole):
         return audio
-    places = torch.arange(torch.sym_max(length, whole), device=audio.device)
+    places = torch.arange(_larger(length, whole), device=audio.device)
     return audio[:, :, places % torch.full((), length, device=audio.device)]
 
 
@@ -127,7 +136,7 @@ def _padded(audio: Tensor, least: int) -> Tensor:
     """Clips of at least ``least`` samples: zeros behind shorter ones."""
     if statically_known_true(audio.shape[2] >= least):
         return audio
-    return nn.functional.pad(audio, (0, torch.sym_max(least - audio.shape[2], 0)))
+    return nn.functional.pad(audio, (0, _larger(least - audio.shape[2], 0)))
 
 
 def pooled(mean: Tensor, variance: Tensor, weights: Tensor, statistics: Sequence[str]) -> Tensor:

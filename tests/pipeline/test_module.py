@@ -103,7 +103,8 @@ def test_a_module_is_exported_for_any_number_of_clips() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+# torch's own: of its old compiler, and that complex numbers are not compiled.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Torchinductor:UserWarning")
 def test_every_module_is_exported_and_compiled(extractor: Extractor) -> None:
     exported_and_compiled(extractor, compiled=True)
 
