@@ -85,8 +85,7 @@ class Compressed(Levels):
     def level(self, mel: Tensor) -> Tensor:
         """Compressed mel power."""
         rounded = mel.clamp(max=torch.finfo(torch.float16).max).half().float()
-        if followed(mel):
-            # Gradients pass the rounding by: in half precision they overflow.
+        if followed(mel):  # in half precision gradients overflow: they pass the rounding by
             rounded = mel + (rounded - mel).detach()
         return rounded.mul(self.factor).add_(1.0).log10_()
 
@@ -127,8 +126,8 @@ def initialise(seed: int) -> Weights:
             module.momentum = 1.0  # the statistics become those of the only batch that follows
     sounds = [synthetic_segment(n, SEGMENT.samples, MEL.sample_rate) for n in range(SYNTHETIC)]
     network.train()(Frontend(MEL)(torch.from_numpy(np.stack(sounds))))
-    metadata = {"extractor": "musicnn", "labels": {"tag": list(MSD_TAGS)}}
-    return Weights(gather({"network": network}), metadata)
+    labels = {"tag": list(MSD_TAGS)}
+    return Weights(gather({"network": network}), {"extractor": "musicnn", "labels": labels})
 
 
 def read_wheel(name: str, path: Path) -> Weights:
@@ -170,29 +169,29 @@ def convert(
     network = Musicnn(len(tags))
     layers = [*network.front_layers, *network.middle]
     norms = [network.image_norm, *(layer.norm for layer in layers)]
+
+    def numbered(kind: str, number: int) -> str:
+        return f"{kind}_{number}" if number else kind
+
     for number, norm in enumerate((*norms, network.pool_norm, network.dense_norm)):
-        prefix = _numbered("batch_normalization", number)
+        prefix = numbered("batch_normalization", number)
         _copy(norm.weight, tensors[f"{prefix}/gamma"])
         _copy(norm.bias, tensors[f"{prefix}/beta"])
         _copy(norm.running_mean, tensors[f"{prefix}/moving_mean"])
         _copy(norm.running_var, tensors[f"{prefix}/moving_variance"])
     for number, layer in enumerate(layers):
-        prefix = _numbered("conv2d", number)
+        prefix = numbered("conv2d", number)
         kernel = tensors[f"{prefix}/kernel"]
         # Channels of the middle layers lie where bands of the image do.
         turned = (3, 2, 1, 0) if layer.conv.weight.dim() == 4 else (3, 1, 0, 2)
         _copy(layer.conv.weight, kernel.transpose(turned).reshape(layer.conv.weight.shape))
         _copy(layer.conv.bias, tensors[f"{prefix}/bias"])
     for number, dense in enumerate((network.dense, network.head)):
-        prefix = _numbered("dense", number)
+        prefix = numbered("dense", number)
         _copy(dense.weight, tensors[f"{prefix}/kernel"].T)
         _copy(dense.bias, tensors[f"{prefix}/bias"])
     metadata = {"extractor": "musicnn", "labels": {"tag": list(tags)}, "licence_text": licence}
     return Weights(gather({"network": network}), metadata, sha256=identity)
-
-
-def _numbered(kind: str, number: int) -> str:
-    return f"{kind}_{number}" if number else kind
 
 
 @torch.no_grad()
