@@ -208,7 +208,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "similar": _similar,
     "download": _download,
     "calibrate": _calibrate,
-    **dict.fromkeys(("manifest", "cache", "targets", "train"), _training),
+    **dict.fromkeys(("manifest", "cache", "targets", "train", "study"), _training),
     "evaluate": _evaluate,
     "report": _report,
     "reproduce": _reproduce,

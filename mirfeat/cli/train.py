@@ -1,4 +1,4 @@
-"""What ``mirfeat manifest``, ``cache``, ``targets`` and ``train`` do; printing is the caller's."""
+"""What ``mirfeat manifest``, ``cache``, ``targets``, ``train`` and ``study`` do; others print."""
 
 from __future__ import annotations
 
@@ -106,6 +106,12 @@ def _train(arguments: argparse.Namespace) -> Outcome:
     return Outcome({"checkpoint": str(path)}, str(path))
 
 
+def _study(arguments: argparse.Namespace) -> Outcome:
+    from mirfeat.cli.study import study
+
+    return study(arguments)
+
+
 def _config(arguments: argparse.Namespace) -> TrainConfig:
     return read_config(arguments.config, DEFAULTS)
 
@@ -115,4 +121,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "cache": _cache,
     "targets": _targets,
     "train": _train,
+    "study": _study,
 }

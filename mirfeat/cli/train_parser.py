@@ -1,4 +1,4 @@
-"""Options of ``mirfeat manifest``, ``cache``, ``targets`` and ``train``."""
+"""Options of ``mirfeat manifest``, ``cache``, ``targets``, ``train`` and ``study``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,28 @@ def add_training(add: Callable[..., Any]) -> None:
     command.add_argument("--nodes", type=positive, default=1, metavar="N", help="default: 1")
     command.add_argument("--precision", default="32-true", help="e.g. bf16-mixed; default: 32-true")
     command.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
+    _add_study(add("study", "Many trainings: the grids of kim2018 and kim2019.", _STUDY_EXAMPLES))
+
+
+def _add_study(command: Any) -> None:
+    command.add_argument("config", type=Path, metavar="DESIGN", help="a TOML file")
+    command.add_argument(
+        "action",
+        nargs="?",
+        default="list",
+        choices=("list", "cache", "run", "collect"),
+        help="list (default) says how far each training is; cache makes spectrograms; run trains "
+        "and scores what is open; collect makes the paper's tables of what there is",
+    )
+    command.add_argument("--shard", metavar="I/N", help="run, cache: job I of N, each its share")
+    command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    command.add_argument("--precision", default="32-true", help="e.g. bf16-mixed; default: 32-true")
+    command.add_argument(
+        "--workers", type=whole, default=0, metavar="N", help="reading ahead; default: 0"
+    )
+    command.add_argument(
+        "--bootstrap", type=whole, default=0, metavar="N", help="collect: for intervals"
+    )
 
 
 _TRAIN_EXAMPLES = """\
@@ -42,6 +64,24 @@ The least that run.toml says:
   extractor = "kim2019-ms-cr-2"
   manifest = "tracks.csv"
   output = "run"
+"""
+
+
+_STUDY_EXAMPLES = """\
+examples:
+  mirfeat study design.toml                     how far each training is
+  mirfeat study design.toml run                 train and score what is open
+  mirfeat study design.toml cache               before several jobs:
+  mirfeat study design.toml run --shard 3/20    job 3 of 20
+  mirfeat study design.toml collect             tables and figures, of what there is
+
+The least that design.toml says:
+  paper = "kim2019"
+  output = "study"
+  [training]
+  manifest = "tracks.csv"
+  [targets.gtzan]
+  audio = "gtzan"
 """
 
 

@@ -10,7 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mirfeat.evaluation.published import published_errors, published_scores, published_tasks
+from mirfeat.evaluation.published import (
+    letters_of,
+    published_errors,
+    published_scores,
+    published_tasks,
+)
 from mirfeat.evaluation.records import Evaluation, ScoreReport, System, Table
 
 # What Tables 4 and 5 of Hamel et al. 2013 call the extractors.
@@ -19,8 +24,6 @@ _HAMEL = {
     "hamel2013-genre": "genre embedding",
     "hamel2013-tag": "tag embedding",
 }
-# Kim et al. 2018 write combinations of learning sources as these letters, in this order.
-_LETTERS = {"genre": "g", "subgenre": "s", "essentia": "e", "dmfcc": "d", "mfcc": "m"}
 # What papers made their numbers with, as far as it is to be had: extractor, weights, statistics
 # (empty: any). Weights of hamel2013-tag, hamel2013-genre, kim2018 and kim2019's tables are not.
 _SYSTEMS = {
@@ -118,9 +121,7 @@ def _by_name(report: ScoreReport, paper: str, task: str) -> float | None:
             return published_scores(paper, task, "precision at 10").get(name)
         return published_scores(paper, task).get(name) if report.protocol == "linear" else None
     if paper == "kim2018":
-        sources = set(report.features.split("+"))
-        letters = "".join(letter for source, letter in _LETTERS.items() if source in sources)
+        letters = letters_of(report.features.split("+"))
         network = report.origin.removeprefix("kim2018-")[:3].upper()
-        known = published_scores(paper, task)
-        return known.get(f"{letters} {network}") if len(letters) == len(sources) else None
+        return published_scores(paper, task).get(f"{letters} {network}")
     return published_scores(paper, task).get(report.features)

@@ -1,9 +1,11 @@
-"""Means over the runs of an experiment: Kim et al. 2019, Figures 8, 9, 10 and 13."""
+"""What the runs of an experiment show as they are: Kim et al. 2019, section 5.1, Figures 8 to 13."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
+
+import numpy as np
 
 from mirfeat.evaluation.experiment import STRATEGIES, ScoredRun, standardise
 from mirfeat.evaluation.records import Table
@@ -14,8 +16,33 @@ SINGLE = "SS-R"
 
 def experiment_tables(runs: Sequence[ScoredRun]) -> tuple[Table, ...]:
     """All of them that the runs have something for."""
-    tables = (by_source(runs), by_strategy(runs), by_count(runs), with_best_source(runs))
-    return tuple(table for table in tables if table.rows)
+    makers = (
+        by_source,
+        variability,
+        by_strategy,
+        by_count,
+        with_best_source,
+        with_best_source_by_count,
+        all_scores,
+    )
+    return tuple(table for table in (make(runs) for make in makers) if table.rows)
+
+
+def all_scores(runs: Sequence[ScoredRun]) -> Table:
+    """Every run: its score, that on one scale, and whether it has the source that is best alone.
+
+    That is None for single sources, and on data sets without such runs.
+    """
+    rows = []
+    for run, scaled in zip(runs, standardise(runs), strict=True):
+        best = _best_alone([one for one in runs if one.dataset == run.dataset])
+        several = run.strategy != SINGLE and best is not None
+        inside = best in run.sources if several else None
+        names = ";".join(run.sources)
+        count = len(run.sources)
+        rows.append((run.strategy, count, names, run.dataset, run.score, scaled.score, inside))
+    columns = ("strategy", "number", "sources", "dataset", "score", "standardised", "has best")
+    return Table("Scores of all runs", columns, tuple(rows), detail=True)
 
 
 def by_source(runs: Sequence[ScoredRun]) -> Table:
@@ -24,6 +51,32 @@ def by_source(runs: Sequence[ScoredRun]) -> Table:
     names = sorted({run.sources[0] for run in single})
     title = f"Scores of single sources {_PAPER.format(8)}"
     return _crossed(title, "source", single, names, lambda run: run.sources[0])
+
+
+def variability(runs: Sequence[ScoredRun]) -> Table:
+    """Section 5.1: how much repeats of a single-source training differ, against the data set.
+
+    Standard deviation over the repeats of a source on a data set, as a share of that over all runs
+    of the data set; both ddof 1. The paper does not say if it means deviations or variances; the
+    share of variance is the square. Sources trained once are left out.
+    """
+    every: dict[str, list[float]] = {}
+    repeats: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        every.setdefault(run.dataset, []).append(run.score)
+        if run.strategy == SINGLE:
+            repeats.setdefault((run.sources[0], run.dataset), []).append(run.score)
+    rows = []
+    for (source, dataset), scores in sorted(repeats.items()):
+        if len(scores) > 1 and (whole := stdev(every[dataset])) > 0:
+            rows.append((source, dataset, stdev(scores), whole, stdev(scores) / whole))
+    columns = ("source", "dataset", "deviation of repeats", "of all runs", "share")
+    title = "Variability of single sources (Kim et al. 2019, section 5.1)"
+    if not rows:
+        return Table(title, columns, ())
+    half, most = np.quantile([row[-1] for row in rows], [0.5, 0.9]).tolist()
+    note = f"Half of the shares are below {half:.2f}, 90 % below {most:.2f}; the paper: 0.15, 0.30."
+    return Table(title, columns, tuple(rows), note)
 
 
 def by_strategy(runs: Sequence[ScoredRun]) -> Table:
@@ -50,7 +103,7 @@ def by_count(runs: Sequence[ScoredRun]) -> Table:
 
 
 def with_best_source(runs: Sequence[ScoredRun]) -> Table:
-    """Figure 13: mean standardised scores with and without the source that is best alone.
+    """Figure 13 by strategy: mean standardised scores with the source that is best alone, without.
 
     Best is the highest mean of SS-R in a data set; data sets without such runs are left out, and
     so are strategies that have runs of one kind only.
@@ -58,27 +111,50 @@ def with_best_source(runs: Sequence[ScoredRun]) -> Table:
     Raises:
         LabelsError: see :func:`~mirfeat.evaluation.experiment.standardise`.
     """
-    rows = []
+    return _in_or_out(runs, "strategy", lambda run: run.strategy)
+
+
+def with_best_source_by_count(runs: Sequence[ScoredRun]) -> Table:
+    """Figure 13: the same by number of learning sources.
+
+    Raises:
+        LabelsError: see :func:`~mirfeat.evaluation.experiment.standardise`.
+    """
+    return _in_or_out(runs, "sources", lambda run: len(run.sources))
+
+
+def _in_or_out(
+    runs: Sequence[ScoredRun], what: str, key: Callable[[ScoredRun], str | int]
+) -> Table:
+    rows: list[tuple[object, ...]] = []
     scaled = standardise(runs)
     for dataset in sorted({run.dataset for run in scaled}):
         own = [run for run in scaled if run.dataset == dataset]
-        alone: dict[str, list[float]] = {}
-        for run in own:
-            if run.strategy == SINGLE:
-                alone.setdefault(run.sources[0], []).append(run.score)
-        if not alone:
+        best = _best_alone(own)
+        if best is None:
             continue
-        best = max(sorted(alone), key=lambda source: fmean(alone[source]))
-        for strategy in STRATEGIES:
-            some = [run for run in own if strategy != SINGLE and run.strategy == strategy]
-            inside = [run.score for run in some if best in run.sources]
-            outside = [run.score for run in some if best not in run.sources]
+        groups: dict[str | int, tuple[list[float], list[float]]] = {}
+        for run in sorted(own, key=lambda run: (STRATEGIES[run.strategy], len(run.sources))):
+            if run.strategy != SINGLE:
+                groups.setdefault(key(run), ([], []))[best not in run.sources].append(run.score)
+        order = list(groups) if what == "strategy" else sorted(groups)  # type: ignore[type-var]
+        for name in order:
+            inside, outside = groups[name]
             if inside and outside:
                 means = fmean(inside), fmean(outside)
-                rows.append((dataset, best, strategy, *means, means[0] - means[1]))
-    columns = ("dataset", "best source", "strategy", "with it", "without it", "difference")
-    title = f"Standardised score with the best single source and without {_PAPER.format(13)}"
-    return Table(title, columns, tuple(rows))
+                rows.append((dataset, best, name, *means, means[0] - means[1]))
+    columns = ("dataset", "best source", what, "with it", "without it", "difference")
+    title = f"Standardised score with the best single source and without, by {what}"
+    return Table(f"{title} {_PAPER.format(13)}", columns, tuple(rows))
+
+
+def _best_alone(runs: Sequence[ScoredRun]) -> str | None:
+    """The source whose single networks score best on average; None without such networks."""
+    alone: dict[str, list[float]] = {}
+    for run in runs:
+        if run.strategy == SINGLE:
+            alone.setdefault(run.sources[0], []).append(run.score)
+    return max(sorted(alone), key=lambda source: fmean(alone[source]), default=None)
 
 
 def _crossed(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mirfeat.errors import ConfigError
 
@@ -26,6 +26,9 @@ _FILES: Mapping[str, Mapping[str, str]] = {
     "kim2018": {"kim2018.csv": ""},
     "kim2019": {"kim2019.csv": "", "kim2019_statistics.csv": "statistics"},
 }
+
+# Kim et al. 2018 write combinations of learning sources as these letters, in this order.
+_LETTERS = {"genre": "g", "subgenre": "s", "essentia": "e", "dmfcc": "d", "mfcc": "m"}
 
 
 def published_tasks(paper: str) -> Mapping[str, tuple[str, ...]]:
@@ -79,6 +82,12 @@ def published_errors(paper: str, task: str) -> Mapping[str, float]:
         for line in _lines(paper)
         if line["task"] == task and line.get("standard_error")
     }
+
+
+def letters_of(sources: Sequence[str]) -> str:
+    """Learning sources as Kim et al. 2018 write them, "gsm"; empty where one is not theirs."""
+    known = "".join(letter for source, letter in _LETTERS.items() if source in sources)
+    return known if len(known) == len(sources) else ""
 
 
 def _lines(paper: str) -> list[dict[str, str]]:

@@ -81,7 +81,7 @@ def branched_recipe(
     objective: Callable[[Tensor, Tensor], Tensor],
 ) -> Recipe:
     """Recipe for ``network``, drawn from the seed; ``objective`` of logits and distributions."""
-    glorot_uniform(network, np.random.Generator(np.random.PCG64(config.seed)))
+    glorot_uniform(network, np.random.Generator(np.random.PCG64(config.draws)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = BranchedLearner(
         network,

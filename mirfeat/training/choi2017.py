@@ -60,10 +60,10 @@ def _make(
             "beside it."
         )
     network = Choi2017(targets[tags[0]].size)
-    choi2017.draw(network, config.seed)
+    choi2017.draw(network, config.draws)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     vectors = {source: target.size for source, target in targets.items() if source != tags[0]}
-    torch.manual_seed(config.seed)  # the maps to vectors
+    torch.manual_seed(config.draws)  # the maps to vectors
     learner = TaggingLearner(network, tags[0], vectors, config.sources.distance)
     names = targets[tags[0]].names
     return TaggingRecipe(spec, frontend, learner, frames_of(spec), network, names)

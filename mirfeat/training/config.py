@@ -12,11 +12,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from mirfeat.errors import ConfigError, did_you_mean
+import numpy as np
+
+from mirfeat.errors import ConfigError
+from mirfeat.training.toml_records import filled, read_toml
 
 Defaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Values by extractor, section and key."""
@@ -115,7 +118,8 @@ class TrainConfig:
     """One run. ``licence`` and ``training_data`` are what the checkpoint says of itself.
 
     ``initial``: a checkpoint to begin with (``warm_start.py``), or nothing. ``teachers``: folders
-    by name (``targets/teachers.py``); a source is then called ``name.what``.
+    by name (``targets/teachers.py``); a source is then called ``name.what``. ``repeat``: another
+    number draws other weights and crops from the same seed, with the same split and targets.
     """
 
     extractor: str
@@ -132,6 +136,14 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation: Validation = field(default_factory=Validation)
     network: NetworkShape = field(default_factory=NetworkShape)
+    repeat: int = 0
+
+    @property
+    def draws(self) -> int:
+        """Seed of weights, crops and the order of sources."""
+        if not self.repeat:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, self.repeat]).generate_state(1)[0])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form without the paths: what decides the result."""
@@ -142,6 +154,8 @@ class TrainConfig:
         # A run that an earlier mirfeat began knows nothing of what follows.
         if self.network == NetworkShape():
             del record["network"]
+        if not self.repeat:
+            del record["repeat"]
         if not self.teachers:
             del record["teachers"]
             for name in ("weights", "components", "distance"):
@@ -169,17 +183,21 @@ def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
     Raises:
         ConfigError: not TOML, an unknown key, a wrong type or an impossible value.
     """
-    try:
-        record = _toml().loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
-    # TOMLDecodeError, UnicodeDecodeError, a number of thousands of digits; deep nesting.
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    return make_config(read_toml(path), path, defaults)
+
+
+def make_config(
+    record: Mapping[str, Any], path: Path, defaults: Defaults | None = None
+) -> TrainConfig:
+    """A configuration from the keys and sections of the TOML file ``path``.
+
+    Raises: as :func:`read_config`.
+    """
+    record = dict(record)
     for section, values in (defaults or {}).get(str(record.get("extractor")), {}).items():
         given = record.get(section, {})
         record[section] = {**values, **given} if isinstance(given, dict) else given
-    config: TrainConfig = _filled(TrainConfig, record, str(path))
+    config: TrainConfig = filled(TrainConfig, record, str(path))
     _check(config, path)
     folder = path.resolve().parent
     return replace(
@@ -192,64 +210,12 @@ def read_config(path: Path, defaults: Defaults | None = None) -> TrainConfig:
     )
 
 
-def _toml() -> Any:
-    try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
-    return tomllib
-
-
-def _filled(kind: Any, record: Mapping[str, Any], where: str) -> Any:
-    """A record of ``kind`` from plain values, each checked against its annotation."""
-    hints = get_type_hints(kind)
-    if unknown := [key for key in record if key not in hints]:
-        guess = did_you_mean(unknown[0], hints)
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}.{guess} Known: {', '.join(hints)}.")
-    required = {f.name for f in fields(kind) if f.default is MISSING is f.default_factory}
-    if missing := sorted(required - record.keys()):
-        raise ConfigError(f"{where}: missing {', '.join(map(repr, missing))}.")
-    typed = {key: _typed(hints[key], value, f"{where}: {key}") for key, value in record.items()}
-    return kind(**typed)
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is a section: write [{where.rpartition(' ')[2]}].")
-        return _filled(hint, value, where)
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ConfigError(f"{where} = {value!r}: one of {', '.join(get_args(hint))}.")
-        return value
-    if get_origin(hint) in (dict, tuple):
-        return _typed_items(hint, value, where)
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        kind = "a text" if hint in (str, Path) else hint.__name__
-        raise ConfigError(f"{where} = {value!r}: expected {kind}.")
-    return value
-
-
-def _typed_items(hint: Any, value: Any, where: str) -> Any:
-    if get_origin(hint) is dict:
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} is a section: write [{where.rpartition(' ')[2]}].")
-        kind = get_args(hint)[1]
-        return {key: _typed(kind, item, f"{where}: {key}") for key, item in value.items()}
-    if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        raise ConfigError(f'{where} = {value!r}: a list of texts, as in ["tag", "artist"].')
-    return tuple(value)
-
-
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 # Lowest and highest value of each number.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
+    "repeat": (0, 2**31 - 1),
     "sources.factors": (2, 10_000),
     "sources.balance": (0.0, 1.0),
     "sources.components": (0, 10_000),

@@ -40,7 +40,7 @@ def _make(
     targets: Mapping[str, Targets],
 ) -> Recipe:
     network = hamel2013.Hamel2013({source: t.size for source, t in targets.items()})
-    generator = np.random.Generator(np.random.PCG64(config.seed))
+    generator = np.random.Generator(np.random.PCG64(config.draws))
     with torch.no_grad():
         for matrix in network.parameters():
             draws = generator.standard_normal(tuple(matrix.shape)) / np.sqrt(matrix.shape[1])

@@ -170,7 +170,7 @@ class Training:
         fabric, workers = self._fabric, self._hardware.workers
         place = (fabric.global_rank, fabric.world_size)
         batches = _StepBatches(
-            self._plan, self._crops, self._run.targets, self._run.config.seed, place
+            self._plan, self._crops, self._run.targets, self._run.config.draws, place
         )
         steps = range(self._state.step, self._plan.steps)
         on_gpu = fabric.device.type == "cuda"
@@ -185,7 +185,7 @@ class Training:
         """One step on one batch: loss of each of its sources, before its weight."""
         config, fabric, plan = self._run.config, self._fabric, self._plan
         sources = plan.sources(step)
-        seed = augmentation_seed(config.seed, step, fabric.global_rank)
+        seed = augmentation_seed(config.draws, step, fabric.global_rank)
         torch.manual_seed(seed)  # dropout
         with torch.no_grad():
             views, size = levels.shape[:2]

@@ -81,7 +81,7 @@ def make_plan(
     return Plan(
         names=tuple(targets),
         order=config.sources.order,
-        seed=config.seed,
+        seed=config.draws,
         batch=config.optimiser.batch,
         steps=steps,
         every=config.validation.every or max(1, steps // _VALIDATIONS),

@@ -13,16 +13,19 @@ from mirfeat.cli.reproduce import PLANS
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.experiment import ScoredRun
 from mirfeat.evaluation.experiment_tables import (
+    all_scores,
     by_count,
     by_source,
     by_strategy,
     experiment_tables,
+    variability,
     with_best_source,
+    with_best_source_by_count,
 )
 from mirfeat.evaluation.protocols import PAPERS, PROTOCOLS
 from mirfeat.evaluation.published import published_scores
 from mirfeat.evaluation.records import Evaluation, Predictions, ScoreReport, Scores
-from mirfeat.evaluation.source_tables import source_tables
+from mirfeat.evaluation.source_tables import combination_table, source_tables, wide_table
 from mirfeat.evaluation.summaries import per_class, pick, task_summary
 
 LETTERS = {"g": "genre", "s": "subgenre", "e": "essentia", "d": "dmfcc", "m": "mfcc"}
@@ -64,10 +67,56 @@ def test_the_best_single_source_is_in_or_out() -> None:
     (row,) = with_best_source(runs()).rows
     assert row[:3] == ("d", "tag", "MS-CR@2")
     assert row[5] == pytest.approx(0.4 / scale)
+    (row,) = with_best_source_by_count(runs()).rows
+    assert row[:3] == ("d", "tag", 2)
+    assert row[5] == pytest.approx(0.4 / scale)
+    inside = {run[2]: run[-1] for run in all_scores(runs()).rows}
+    assert inside == {
+        "tag": None,
+        "bpm": None,
+        "bpm;tag": True,
+        "bpm;year": False,
+        "bpm;tag;year": True,
+    }
     without = [run for run in runs() if run.strategy != "SS-R"]
-    assert len(experiment_tables(without)) == 2
+    assert len(experiment_tables(without)) == 3  # strategies, numbers of sources, all scores
     with pytest.raises(LabelsError, match="two or more that differ"):
         with_best_source(runs()[:1])
+
+
+def test_variability_is_that_of_repeats_as_a_share_of_the_data_sets() -> None:
+    repeats = [ScoredRun("SS-R", ("tag",), "d", score) for score in (0.7, 0.9)]
+    table = variability([*repeats, ScoredRun("SS-R", ("bpm",), "d", 0.2)])
+    ((source, dataset, own, every, share),) = table.rows  # bpm was trained once
+    assert (source, dataset) == ("tag", "d")
+    assert own == pytest.approx(np.std([0.7, 0.9], ddof=1))
+    assert every == pytest.approx(np.std([0.7, 0.9, 0.2], ddof=1))
+    assert share == pytest.approx(own / every)
+    assert f"below {share:.2f}" in table.note
+    assert variability(runs()).rows == ()
+
+
+def grid_report(features: str, score: float) -> ScoreReport:
+    both = Scores("macro-F1", (score,)), Scores("log-loss", (2 - score,), higher_is_better=False)
+    return ScoreReport("source-grid", features, both)
+
+
+def test_combinations_and_wide_networks_beside_the_papers() -> None:
+    single = [grid_report(name, 0.5) for name in ("genre", "mfcc", "genre+mfcc")]
+    shared = [grid_report("genre+mfcc", 0.6), grid_report("genre+essentia", 0.7)]
+    networks = {"STN": single, "MTN": shared}
+    table = combination_table(networks)
+    cells = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert list(cells) == ["genre", "mfcc", "genre+mfcc", "genre+essentia"]
+    assert cells["genre"]["published STN log-loss"] == 0.8891
+    assert cells["genre"]["MTN log-loss"] is cells["genre"]["published MTN log-loss"] is None
+    assert cells["genre+mfcc"]["MTN macro-F1"] == 0.6
+    assert cells["genre+mfcc"]["published MTN macro-F1"] == 0.6037
+    wide = wide_table({2: grid_report("genre", 0.65)}, networks)
+    loss, f1 = (dict(zip(wide.columns, row, strict=True)) for row in wide.rows)
+    assert (loss["wSTN"], loss["STN"], loss["MTN"]) == pytest.approx((1.35, 1.5, 1.3))
+    assert (f1["wSTN"], f1["STN"], f1["MTN"]) == (0.65, 0.5, 0.7)
+    assert (f1["published wSTN"], loss["published MTN"]) == (0.6071, 0.8578)
 
 
 @pytest.mark.parametrize("network", ["STN", "MTN"])

@@ -43,7 +43,7 @@ def test_the_least_that_a_file_says(tmp_path: Path) -> None:
 
 def test_every_key_reaches_its_field(tmp_path: Path) -> None:
     text = LEAST + (
-        'cache = "mel"\ninitial = "old.safetensors"\nseed = 7\n'
+        'cache = "mel"\ninitial = "old.safetensors"\nseed = 7\nrepeat = 3\n'
         'licence = "CC0-1.0"\ntraining_data = "ours"\n'
         '[sources]\nnames = ["self", "tag"]\nfactors = 20\norder = "alternate"\nintersect = true\n'
         'pairs = "all"\nbalance = 0.5\ntaste = "taste.csv"\ncomponents = 9\n'
@@ -81,6 +81,7 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         Augmentation(1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         Validation(0.2, 5, 6, "last"),
         NetworkShape(1.5, 0.25),
+        3,
     )
     config = read(tmp_path, text)
     assert config == expected
@@ -154,7 +155,7 @@ def test_ranges_hold_their_ends_and_nothing_beyond(name: str, tmp_path: Path) ->
     for value in (low, high):
         read(tmp_path, head + f"{key} = {int(value) if whole else float(value)!r}")
     beyond = [low - 1] if whole else [low - 1e-6 - 1e-6 * low, float("nan"), float("inf")]
-    beyond += [] if name == "seed" else [high * 1.5]  # no TOML integer is larger
+    beyond += [] if name in ("seed", "repeat") else [high * 1.5]  # no TOML integer is larger
     for value in beyond:
         with pytest.raises(ConfigError, match=rf"run\.toml: {name} = .*: from "):
             read(tmp_path, head + f"{key} = {int(value) if whole else float(value)!r}")
@@ -169,7 +170,7 @@ def test_every_number_has_a_range() -> None:
         for inner in fields(section)
         if type(getattr(section, inner.name)) in (int, float)
     ]
-    assert sorted(["seed", *numbers]) == sorted(_RANGES)
+    assert sorted(["seed", "repeat", *numbers]) == sorted(_RANGES)
 
 
 def test_a_source_named_twice(tmp_path: Path) -> None:
@@ -257,6 +258,7 @@ def test_the_identity_goes_with_what_decides_the_result(tmp_path: Path) -> None:
     others: list[TrainConfig] = [
         replace(config, extractor="kim2019-mss-cr"),
         replace(config, seed=1),
+        replace(config, repeat=1),
     ]
     other_values: dict[Any, Any] = {int: 3, float: 0.123, bool: True, str: "x", tuple: ("tag",)}
     other_values |= {dict: {"tag": 2.0}}

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from mirfeat.evaluation.pages import clip_figures, figures, table_figures
+from mirfeat.evaluation.pages import clip_figures, experiment_figures, figures, table_figures
 from mirfeat.evaluation.pages.drawing import Drawing
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
 
@@ -109,3 +109,22 @@ def _of_table(table: Table) -> Named:
         yield "map", clip_figures.embedding_map(positions, topics, label="strongest topic")
     if table.columns[0] == "source" and table.title.startswith("Variance"):
         yield "variance-components", table_figures.heat_map(table)
+    if table.columns[0] == "effect" and table.title.startswith("Aliasing"):
+        yield "aliases", table_figures.heat_map(table)
+    if table.columns[-1] == "variance component":
+        yield "single-against-variance", experiment_figures.single_against_variance(table)
+    if table.columns == ("strategy", "sources", "parameters"):
+        yield "parameters", experiment_figures.parameters(table)
+    if table.columns[-1] == "has best":
+        yield from _experiment(table)
+
+
+def _experiment(table: Table) -> Named:
+    """Figures of all runs; of single sources where there are any."""
+    strategy = [row[0] for row in table.rows]
+    if "SS-R" in strategy:
+        yield "single-sources", experiment_figures.single_sources(table)
+    yield "strategies-by-dataset", experiment_figures.strategies(table)
+    yield "numbers-of-sources", experiment_figures.numbers_of_sources(table)
+    if any(row[-1] is not None for row in table.rows):
+        yield "best-single-source", experiment_figures.best_source(table)

@@ -1,0 +1,257 @@
+"""A study as a TOML file: which networks are trained, and on what they are scored.
+
+Kim 2018 (section 4) trains every combination of learning sources, Kim 2019 (section 4.3) a balanced
+part of all combinations of sources and strategies. Everything else about a training is said once,
+in the section ``training``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+from mirfeat.errors import ConfigError
+from mirfeat.evaluation.design import (
+    COMPLETE,
+    MULTIPLE,
+    RUNS,
+    SINGLES,
+    PlannedRun,
+    experimental_design,
+)
+from mirfeat.evaluation.experiment import EXTRACTORS
+from mirfeat.networks import kim2018, kim2019
+from mirfeat.training.config import TrainConfig, make_config
+from mirfeat.training.recipes import DEFAULTS
+from mirfeat.training.toml_records import filled, read_toml
+
+STN, MTN, WSTN = "STN", "MTN", "wSTN"
+_KIM2018 = {STN: "kim2018-stn", MTN: "kim2018-mtn", WSTN: "kim2018-wstn"}
+_KIM2019 = {strategy: extractor for extractor, strategy in EXTRACTORS.items()}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which runs there are. ``sources``: the paper's by default.
+
+    Of kim2019 alone: ``strategies``, ``singles``, ``complete``, ``runs`` as
+    :func:`~mirfeat.evaluation.design.experimental_design` takes them.
+    """
+
+    sources: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = MULTIPLE
+    singles: int = SINGLES
+    complete: int = COMPLETE
+    runs: int = RUNS
+
+
+@dataclass(frozen=True)
+class TargetSet:
+    """A data set that representations are scored on.
+
+    ``audio``: its folder. ``labels``: a table (``mirfeat evaluate --labels``) or ``folders``; or
+    ``dataset``: one of ``mirfeat datasets``, whose labels are read. ``interactions``: a table of
+    listening counts instead, for recommendation. ``target``, ``task``, ``groups`` and ``folds`` as
+    in ``mirfeat evaluate``. ``epochs`` of the head of kim2018, ``repeats`` of kim2019's network.
+    """
+
+    audio: Path
+    labels: str = "folders"
+    dataset: str = ""
+    interactions: Path = Path()
+    target: str = ""
+    task: Literal["", "classification", "regression"] = ""
+    groups: str = ""
+    folds: str = ""
+    epochs: int = 0
+    repeats: int = 5
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a study's TOML file says. ``training``: keys and sections of a training run."""
+
+    paper: Literal["kim2018", "kim2019"]
+    output: Path
+    seed: int = 0
+    keep_features: bool = False
+    design: Design = field(default_factory=Design)
+    training: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, TargetSet] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network of a study: ``number`` from 1, and what it learns.
+
+    ``strategy``: the paper's name of it; ``equal_to``: of a wide network, the number of sources
+    whose shared network has as many parameters (Kim 2018, Table 5).
+    """
+
+    number: int
+    extractor: str
+    strategy: str
+    sources: tuple[str, ...]
+    equal_to: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        wide = f"-as-{self.equal_to}" if self.equal_to else ""
+        return f"{self.number:03d}-{self.extractor}{wide}-{'+'.join(self.sources)}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that has been read; paths are absolute."""
+
+    path: Path
+    file: StudyFile
+
+    @property
+    def output(self) -> Path:
+        """Folder of the study."""
+        return self.file.output
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All learning sources."""
+        own = kim2018.SOURCES if self.file.paper == "kim2018" else kim2019.SOURCES
+        return self.file.design.sources or tuple(own)
+
+    @cached_property
+    def planned(self) -> tuple[PlannedRun, ...]:
+        """Runs of kim2019's design; of kim2018 there is no choice."""
+        design = self.file.design
+        return experimental_design(
+            self.sources,
+            strategies=design.strategies,
+            singles=design.singles,
+            complete=design.complete,
+            runs=design.runs,
+            seed=self.file.seed,
+        )
+
+    @cached_property
+    def trainings(self) -> tuple[Training, ...]:
+        """Every training, in the order to make them."""
+        if self.file.paper == "kim2018":
+            return tuple(_every_combination(self.sources))
+        return tuple(
+            Training(number, _KIM2019[run.strategy], run.strategy, run.sources)
+            for number, run in enumerate(self.planned, start=1)
+        )
+
+    def folder(self, training: Training) -> Path:
+        """Where a training leaves its checkpoint and scores."""
+        return self.output / "runs" / training.name
+
+    def config(self, training: Training) -> TrainConfig:
+        """The configuration of one training: weights and crops are drawn anew in each.
+
+        Raises:
+            ConfigError: a key or value in ``training`` that cannot be.
+        """
+        common = dict(self.file.training)
+        sources = {**_section(self, common, "sources"), "names": list(training.sources)}
+        record = {
+            **common,
+            "extractor": training.extractor,
+            "output": str(self.folder(training)),
+            "seed": self.file.seed,
+            "repeat": training.number,
+            "sources": sources,
+        }
+        if training.equal_to:
+            record["network"] = {"width": kim2018.WIDTHS[training.equal_to]}
+        return make_config(record, self.path, DEFAULTS)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study; paths in it are relative to the file.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, a wrong type, or a value that cannot be.
+    """
+    file: StudyFile = filled(StudyFile, read_toml(path), str(path))
+    if given := [key for key in ("extractor", "output", "seed", "repeat") if key in file.training]:
+        raise ConfigError(
+            f"{path}: training has {', '.join(given)}, which the study decides for each run."
+        )
+    if not file.targets:
+        raise ConfigError(f"{path}: no data set to score on: write [targets.NAME] with audio.")
+    folder = path.resolve().parent
+    targets = {name: _absolute(one, folder) for name, one in file.targets.items()}
+    study = Study(path, replace(file, output=folder / file.output, targets=targets))
+    _check(study)
+    return study
+
+
+def _check(study: Study) -> None:
+    names = study.sources
+    if study.file.paper == "kim2018":
+        if "genre" not in names or len(names) < 2 or len(set(names)) < len(names):
+            raise ConfigError(
+                f"{study.path}: design.sources {', '.join(names)}: genre and one or more others, "
+                "each once."
+            )
+        if changed := [k for k in ("strategies", "singles", "complete", "runs") if _said(study, k)]:
+            raise ConfigError(
+                f"{study.path}: design has {', '.join(changed)}, which is of kim2019: kim2018 "
+                "trains every combination."
+            )
+    if wrong := [name for name in study.file.targets if Path(name).name != name]:
+        raise ConfigError(f"{study.path}: a data set is called {wrong[0]!r}: no folder can be.")
+    for name, one in study.file.targets.items():
+        if one.repeats < 1 or one.epochs < 0:
+            raise ConfigError(
+                f"{study.path}: targets.{name}: repeats = {one.repeats}, epochs = {one.epochs}: 1 or "
+                "more repeats; epochs above 0, or 0 for the paper's."
+            )
+    for training in study.trainings[:1]:
+        study.config(training)
+
+
+def _said(study: Study, key: str) -> bool:
+    return getattr(study.file.design, key) != getattr(Design(), key)
+
+
+def _section(study: Study, record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = record.get(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{study.path}: training.{name} is a section.")
+    if "names" in section:
+        raise ConfigError(f"{study.path}: training.{name}.names: write design.sources.")
+    return section
+
+
+def _absolute(target: TargetSet, folder: Path) -> TargetSet:
+    labels = target.labels if target.labels == "folders" else str(folder / target.labels)
+    plays = target.interactions
+    return replace(
+        target,
+        audio=folder / target.audio,
+        labels=labels,
+        interactions=plays if plays == Path() else folder / plays,
+    )
+
+
+def _every_combination(sources: tuple[str, ...]) -> list[Training]:
+    """Trainings of Kim 2018: networks of single sources, shared ones of several, wide ones.
+
+    Networks that share nothing are one training: any combination of them is some of its branches.
+    """
+    shared = [
+        (MTN, some, 0)
+        for count in range(2, len(sources) + 1)
+        for some in combinations(sources, count)
+    ]
+    wide = [(WSTN, ("genre",), count) for count in kim2018.WIDTHS if count <= len(sources)]
+    return [
+        Training(number, _KIM2018[kind], kind, names, equal_to)
+        for number, (kind, names, equal_to) in enumerate([(STN, sources, 0), *shared, *wide], 1)
+    ]
