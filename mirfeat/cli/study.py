@@ -19,7 +19,7 @@ from mirfeat.evaluation.text import as_text
 from mirfeat.store.jobarray import Shard
 from mirfeat.training.preparation import Hardware
 from mirfeat.training.study import driver
-from mirfeat.training.study.plan import Study, Training, read_study
+from mirfeat.training.study.plan import Study, StudyRun, read_study
 from mirfeat.training.study.results import collect
 
 
@@ -73,7 +73,7 @@ def _balance(found: Study) -> str:
 
 
 def _run(found: Study, shard: Shard, arguments: argparse.Namespace) -> Outcome:
-    def report(training: Training) -> None:
+    def report(training: StudyRun) -> None:
         if not arguments.quiet:
             tell(f"{training.name}: trained and scored")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def sequential_design(
     sums, products = np.zeros(effects.shape[-1]), np.zeros((effects.shape[-1],) * 2)
     for size in range(1, min(runs, len(remaining)) + 1):
         rows = np.flatnonzero(open_runs)
-        left = levels[rows].any(axis=0)
+        left = np.asarray(levels[rows].any(axis=0))
         unbalance = _unbalance(counts + levels[rows], left, factors)
         rows = rows[unbalance == unbalance.min()]
         new = effects[rows]
@@ -178,7 +178,7 @@ def _levels(run: PlannedRun, sources: Sequence[str], strategies: Sequence[str]) 
 def _factors(sources: int, strategies: int) -> list[slice]:
     """Where the levels of each factor are: strategy, number of sources, each source."""
     ends = np.cumsum([0, strategies, max(0, sources - 2), *[2] * sources]).tolist()
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def _effects(run: PlannedRun, sources: Sequence[str], strategies: Sequence[str]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the runs of an experiment show as they are: Kim et al. 2019, section 5.1, Figures 8 to 13."""
+"""What the runs of an experiment show as they are: Kim et al. 2019, section 5.1, Figs 8 to 13."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _in_or_out(
         for run in sorted(own, key=lambda run: (STRATEGIES[run.strategy], len(run.sources))):
             if run.strategy != SINGLE:
                 groups.setdefault(key(run), ([], []))[best not in run.sources].append(run.score)
-        order = list(groups) if what == "strategy" else sorted(groups)  # type: ignore[type-var]
+        order = list(groups) if what == "strategy" else sorted(groups)
         for name in order:
             inside, outside = groups[name]
             if inside and outside:

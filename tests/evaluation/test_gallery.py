@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from mirfeat.evaluation.design import PlannedRun, alias_matrix
+from mirfeat.evaluation.experiment import ScoredRun
+from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.records import Evaluation, Predictions, ScoreReport, Scores, Table
 
 pytest.importorskip("matplotlib")
@@ -81,3 +84,45 @@ def test_baselines_are_known_by_their_names() -> None:
     assert gallery.is_baseline("choi2017 (random:7)")
     assert not gallery.is_baseline("choi2017 (msd)")
     assert not gallery.is_baseline("choi2017+mfcc (msd)")
+
+
+def test_an_experiment_gets_the_figures_of_its_paper() -> None:
+    runs = [
+        ScoredRun(strategy, sources, dataset, 0.1 * len(sources) + shift + 0.01 * repeat)
+        for dataset, shift in (("gtzan", 0.5), ("fma", 0.3))
+        for repeat in range(2)
+        for strategy, sources in (
+            ("SS-R", ("tag",)),
+            ("SS-R", ("bpm",)),
+            ("MSS-CR", ("tag", "year")),
+            ("MSS-CR", ("bpm", "year")),
+            ("MS-CR@2", ("bpm", "tag", "year")),
+        )
+    ]
+    design = [PlannedRun(run.strategy, run.sources) for run in runs]
+    tables = (alias_matrix(design, ("bpm", "tag", "year")), *experiment_tables(runs))
+    pairs = Table(
+        "r", ("source", "dataset", "SS-R", "variance component"), (("a", "b", 1.0, 2.0),) * 2
+    )
+    sizes = Table("p", ("strategy", "sources", "parameters"), (("SS-R", 1, 10), ("MSS-CR", 2, 20)))
+    drawn = gallery.draw(Evaluation(tables=(*tables, pairs, sizes)))
+    assert list(drawn) == [
+        "aliases",
+        "single-sources",
+        "strategies-by-dataset",
+        "numbers-of-sources",
+        "best-single-source",
+        "single-against-variance",
+        "parameters",
+    ]
+    alone = drawn["single-sources"].data
+    assert {row[0] for row in alone.rows} == {"SS-R"}
+    assert "Fig. 8" in alone.title
+    assert len(drawn["strategies-by-dataset"].data.rows) == len(runs)
+    # Of single sources nobody says whether they have the best.
+    assert {row[-1] for row in drawn["best-single-source"].data.rows} == {True, False}
+    several = [run for run in runs if run.strategy != "SS-R"]
+    left = gallery.draw(Evaluation(tables=experiment_tables(several)))
+    assert list(left) == ["strategies-by-dataset", "numbers-of-sources"]
+    for drawing in drawn.values():
+        assert drawing.png().startswith(b"\x89PNG")

@@ -18,7 +18,7 @@ from mirfeat.training.config import TrainConfig
 from mirfeat.training.preparation import Hardware
 from mirfeat.training.recipes import make_recipe
 from mirfeat.training.study import driver, scoring
-from mirfeat.training.study.plan import Study, Training, read_study
+from mirfeat.training.study.plan import Study, StudyRun, read_study
 from mirfeat.training.study.results import collect
 from mirfeat.training.targets import frames
 from mirfeat.training.targets.label_sources import SourceTargets
@@ -115,7 +115,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         path.write_bytes(b"")
         return path
 
-    def score(study: Study, training: Training, checkpoint: Path, name: str, **_: Any) -> Any:
+    def score(study: Study, training: StudyRun, checkpoint: Path, name: str, **_: Any) -> Any:
         # More sources and less sharing are better; tag is the best of them.
         value = STRATEGIES.get(training.strategy, 0.5) + 0.1 * len(training.sources)
         value += 0.3 * ("tag" in training.sources) + 0.05 * (training.number % 7)

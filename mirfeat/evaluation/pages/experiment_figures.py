@@ -131,9 +131,10 @@ def single_against_variance(table: Table) -> Drawing:
             own = points[[row[1] == name for row in table.rows]]
             color, marker = PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]
             axes.plot(own[:, 0], own[:, 1], marker, color=color, label=short(name))
-        slope, level = np.polyfit(points[:, 0], points[:, 1], 1)
-        ends = np.array([points[:, 0].min(), points[:, 0].max()])
-        axes.plot(ends, slope * ends + level, color=INK, linewidth=0.8)
+        if np.ptp(points[:, 0]) > 0:
+            slope, level = np.polyfit(points[:, 0], points[:, 1], 1)
+            ends = np.array([points[:, 0].min(), points[:, 0].max()])
+            axes.plot(ends, slope * ends + level, color=INK, linewidth=0.8)
         axes.set_xlabel("standardised score of the source alone")
         axes.set_ylabel("variance component, percent")
         axes.grid()
@@ -148,7 +149,8 @@ def parameters(table: Table) -> Drawing:
         names = list(dict.fromkeys(row[0] for row in table.rows))
         for place, name in enumerate(names):
             points = np.array([row[1:3] for row in table.rows if row[0] == name], dtype=np.float64)
-            style = {"color": _COLORS.get(name, GREY), "marker": MARKERS[place % len(MARKERS)]}
+            style: dict[str, Any] = {"color": _COLORS.get(name, GREY)}
+            style["marker"] = MARKERS[place % len(MARKERS)]
             axes.plot(points[:, 0], points[:, 1] / 1e6, label=short(name), **style)
         axes.set_xlabel("learning sources")
         axes.set_ylabel("million parameters")
@@ -162,7 +164,7 @@ def parameters(table: Table) -> Drawing:
 
 
 def _runs(table: Table) -> list[Run]:
-    runs = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    runs: list[Run] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     if not runs:
         raise ConfigError(f"table {table.title!r} has no numbers to draw.")
     return runs

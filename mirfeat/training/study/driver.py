@@ -22,7 +22,7 @@ from mirfeat.training.manifest import read_manifest
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.preparation import Hardware, fill_cache
 from mirfeat.training.recipes import targets_of
-from mirfeat.training.study.plan import Study, Training
+from mirfeat.training.study.plan import Study, StudyRun
 from mirfeat.training.study.scoring import key_of, score
 from mirfeat.training.trainer import train
 
@@ -37,7 +37,7 @@ State = Literal["open", "begun", "trained", "scored"]
 class Status:
     """How far a training is; ``missing``: data sets that it is not yet scored on."""
 
-    training: Training
+    training: StudyRun
     state: State
     missing: tuple[str, ...]
 
@@ -71,8 +71,8 @@ def run(
     *,
     shard: Shard | None = None,
     progress: bool | None = None,
-    report: Callable[[Training], object] = lambda training: None,
-) -> list[tuple[Training, str]]:
+    report: Callable[[StudyRun], object] = lambda training: None,
+) -> list[tuple[StudyRun, str]]:
     """Train and score what is open, of one share of the trainings; those that failed, and why.
 
     A training whose loss is not finite is left out and tried again by the next call; whatever else
@@ -107,7 +107,7 @@ def run(
     return failed
 
 
-def scores_of(study: Study, training: Training) -> dict[str, list[dict[str, Any]]]:
+def scores_of(study: Study, training: StudyRun) -> dict[str, list[dict[str, Any]]]:
     """Scores of a training by data set; only those that still hold."""
     record = _kept(study, training)
     targets = record.get("targets", {})
@@ -118,7 +118,7 @@ def scores_of(study: Study, training: Training) -> dict[str, list[dict[str, Any]
     }
 
 
-def _finish(study: Study, training: Training, hardware: Hardware, progress: bool | None) -> None:
+def _finish(study: Study, training: StudyRun, hardware: Hardware, progress: bool | None) -> None:
     config = study.config(training)
     checkpoint = config.output / f"{config.extractor}.safetensors"
     status = _status(study, training)
@@ -139,7 +139,7 @@ def _finish(study: Study, training: Training, hardware: Hardware, progress: bool
         _write(study, training, record)
 
 
-def _status(study: Study, training: Training) -> Status:
+def _status(study: Study, training: StudyRun) -> Status:
     folder = study.folder(training)
     missing = tuple(name for name in study.file.targets if name not in scores_of(study, training))
     if not (folder / f"{training.extractor}.safetensors").is_file():
@@ -155,7 +155,7 @@ def _status(study: Study, training: Training) -> Status:
     return Status(training, "trained" if missing else "scored", missing)
 
 
-def _kept(study: Study, training: Training) -> dict[str, Any]:
+def _kept(study: Study, training: StudyRun) -> dict[str, Any]:
     path = study.folder(training) / FILE
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -171,12 +171,12 @@ def _kept(study: Study, training: Training) -> dict[str, Any]:
     return record
 
 
-def _write(study: Study, training: Training, record: dict[str, Any]) -> None:
+def _write(study: Study, training: StudyRun, record: dict[str, Any]) -> None:
     with replacing(study.folder(training) / FILE) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _design_rows(trainings: Sequence[Training]) -> list[list[str]]:
+def _design_rows(trainings: Sequence[StudyRun]) -> list[list[str]]:
     return [
         [str(t.number), t.extractor, t.strategy, ";".join(t.sources), str(t.equal_to or "")]
         for t in trainings

@@ -85,7 +85,7 @@ class StudyFile:
 
 
 @dataclass(frozen=True)
-class Training:
+class StudyRun:
     """One network of a study: ``number`` from 1, and what it learns.
 
     ``strategy``: the paper's name of it; ``equal_to``: of a wide network, the number of sources
@@ -137,20 +137,20 @@ class Study:
         )
 
     @cached_property
-    def trainings(self) -> tuple[Training, ...]:
+    def trainings(self) -> tuple[StudyRun, ...]:
         """Every training, in the order to make them."""
         if self.file.paper == "kim2018":
             return tuple(_every_combination(self.sources))
         return tuple(
-            Training(number, _KIM2019[run.strategy], run.strategy, run.sources)
+            StudyRun(number, _KIM2019[run.strategy], run.strategy, run.sources)
             for number, run in enumerate(self.planned, start=1)
         )
 
-    def folder(self, training: Training) -> Path:
+    def folder(self, training: StudyRun) -> Path:
         """Where a training leaves its checkpoint and scores."""
         return self.output / "runs" / training.name
 
-    def config(self, training: Training) -> TrainConfig:
+    def config(self, training: StudyRun) -> TrainConfig:
         """The configuration of one training: weights and crops are drawn anew in each.
 
         Raises:
@@ -209,15 +209,15 @@ def _check(study: Study) -> None:
     for name, one in study.file.targets.items():
         if one.repeats < 1 or one.epochs < 0:
             raise ConfigError(
-                f"{study.path}: targets.{name}: repeats = {one.repeats}, epochs = {one.epochs}: 1 or "
-                "more repeats; epochs above 0, or 0 for the paper's."
+                f"{study.path}: targets.{name}: repeats = {one.repeats}, epochs = {one.epochs}: 1 "
+                "or more repeats; epochs above 0, or 0 for the paper's."
             )
     for training in study.trainings[:1]:
         study.config(training)
 
 
 def _said(study: Study, key: str) -> bool:
-    return getattr(study.file.design, key) != getattr(Design(), key)
+    return bool(getattr(study.file.design, key) != getattr(Design(), key))
 
 
 def _section(study: Study, record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -240,7 +240,7 @@ def _absolute(target: TargetSet, folder: Path) -> TargetSet:
     )
 
 
-def _every_combination(sources: tuple[str, ...]) -> list[Training]:
+def _every_combination(sources: tuple[str, ...]) -> list[StudyRun]:
     """Trainings of Kim 2018: networks of single sources, shared ones of several, wide ones.
 
     Networks that share nothing are one training: any combination of them is some of its branches.
@@ -252,6 +252,6 @@ def _every_combination(sources: tuple[str, ...]) -> list[Training]:
     ]
     wide = [(WSTN, ("genre",), count) for count in kim2018.WIDTHS if count <= len(sources)]
     return [
-        Training(number, _KIM2018[kind], kind, names, equal_to)
+        StudyRun(number, _KIM2018[kind], kind, names, equal_to)
         for number, (kind, names, equal_to) in enumerate([(STN, sources, 0), *shared, *wide], 1)
     ]

@@ -14,7 +14,7 @@ from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
 from mirfeat.evaluation.source_tables import combination_table, source_tables, wide_table
 from mirfeat.training.study.driver import scores_of
-from mirfeat.training.study.plan import MTN, STN, WSTN, Study, Training
+from mirfeat.training.study.plan import MTN, STN, WSTN, Study, StudyRun
 from mirfeat.training.study.scoring import report_of
 
 RUNS = "runs.csv"
@@ -32,7 +32,7 @@ def collect(study: Study, *, bootstrap: int = 0) -> Evaluation:
     return _kim2019(study, found, bootstrap)
 
 
-_Found = Mapping[Training, Mapping[str, list[dict[str, Any]]]]
+_Found = Mapping[StudyRun, Mapping[str, list[dict[str, Any]]]]
 
 
 def _kim2019(study: Study, found: _Found, bootstrap: int) -> Evaluation:
@@ -66,7 +66,7 @@ def _kim2019(study: Study, found: _Found, bootstrap: int) -> Evaluation:
 def _makers(
     study: Study, done: list[PlannedRun], runs: list[ScoredRun], bootstrap: int
 ) -> dict[str, Callable[[], list[Table]]]:
-    intervals = {"bootstrap": bootstrap, "seed": study.file.seed}
+    intervals: dict[str, Any] = {"bootstrap": bootstrap, "seed": study.file.seed}
 
     def strategies() -> list[Table]:
         model = comparison.strategy_model(runs, **intervals)
@@ -105,7 +105,7 @@ def _kim2018(study: Study, found: _Found) -> Evaluation:
     return Evaluation(tuple(reports), tuple(tables))
 
 
-def _reports(found: _Found, name: str) -> Iterator[tuple[Training, ScoreReport]]:
+def _reports(found: _Found, name: str) -> Iterator[tuple[StudyRun, ScoreReport]]:
     """Reports on a data set: of networks that share nothing, each combination of its branches."""
     for training, scores in found.items():
         for record in scores.get(name, ()):

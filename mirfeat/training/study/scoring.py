@@ -22,13 +22,13 @@ from mirfeat.evaluation.recommendation import filter_interactions, read_interact
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Scores
 from mirfeat.files import sha256_of
 from mirfeat.loading import load_extractor
-from mirfeat.training.study.plan import STN, Study, TargetSet, Training
+from mirfeat.training.study.plan import STN, Study, StudyRun, TargetSet
 
 _NO_TABLE = Path()
 
 
 def score(
-    study: Study, training: Training, checkpoint: Path, name: str, *, device: str, workers: int
+    study: Study, training: StudyRun, checkpoint: Path, name: str, *, device: str, workers: int
 ) -> list[dict[str, Any]]:
     """Scores on the data set ``name``, JSON-ready: :func:`report_of` turns each back.
 
@@ -80,7 +80,7 @@ def _labels(target: TargetSet) -> tuple[LabelTable | None, list[Path]]:
 
 def _evaluated(
     study: Study,
-    training: Training,
+    training: StudyRun,
     target: TargetSet,
     store: Path,
     labels: LabelTable | None,
