@@ -97,6 +97,11 @@ def _train(arguments: argparse.Namespace) -> list[Command]:
     return [("extract", "MUSIC", "-m", "NAME", "--checkpoint", "CHECKPOINT", "-o", "feats")]
 
 
+def _study(arguments: argparse.Namespace) -> list[Command]:
+    following = {"list": "run", "cache": "run", "run": "collect", "collect": "list"}
+    return [("study", arguments.config, following[arguments.action])]
+
+
 def _calibrate(arguments: argparse.Namespace) -> list[Command]:
     # Statistics in JSON are for reading; weights can be loaded.
     weights = Path(arguments.output).with_suffix(".safetensors")
@@ -127,5 +132,6 @@ _STEPS: Mapping[str, Callable[[argparse.Namespace], list[Command]]] = {
     "cache": _on_config,
     "targets": _on_config,
     "train": _train,
+    "study": _study,
     "calibrate": _calibrate,
 }

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mirfeat.cli.evaluate import write_json
-from mirfeat.cli.output import tell
+from mirfeat.cli.output import shown_progress, tell
 from mirfeat.cli.train import Outcome
 from mirfeat.errors import OptionError
 from mirfeat.evaluation.design import SINGLE, alias_matrix, level_counts
@@ -36,8 +36,7 @@ def study(arguments: argparse.Namespace) -> Outcome:
     if arguments.action == "run":
         return _run(found, shard, arguments)
     if arguments.action == "cache":
-        progress = False if arguments.quiet else None
-        tracks = driver.prepare(found, shard, arguments.workers, progress)
+        tracks = driver.prepare(found, shard, arguments.workers, shown_progress(arguments))
         return Outcome({"tracks": tracks}, f"{tracks} tracks")
     return _collect(found, arguments) if arguments.action == "collect" else _list(found)
 
@@ -80,7 +79,7 @@ def _run(found: Study, shard: Shard, arguments: argparse.Namespace) -> Outcome:
     hardware = Hardware(
         device=arguments.device, precision=arguments.precision, workers=arguments.workers
     )
-    progress = False if arguments.quiet else None
+    progress = shown_progress(arguments)
     failed = driver.run(found, hardware, shard=shard, progress=progress, report=report)
     record = {"failed": [{"name": one.name, "message": why} for one, why in failed]}
     notes = tuple(f"failed: {one.name}: {why}" for one, why in failed)

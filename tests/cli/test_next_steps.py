@@ -30,6 +30,8 @@ GIVEN = [
     "cache run.toml",
     "targets run.toml",
     "train run.toml",
+    "study design.toml",
+    "study design.toml run --shard 1/2",
     "calibrate music -o statistics.json",
     "calibrate music -o mine.safetensors",
 ]

@@ -16,6 +16,7 @@ from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import ConfigError, TrainingError
 from mirfeat.files import replacing
 from mirfeat.networks.registry import get_spec
+from mirfeat.runs.progress import Shown
 from mirfeat.store.jobarray import Shard
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import read_manifest
@@ -52,15 +53,14 @@ def status(study: Study) -> tuple[Status, ...]:
     return tuple(_status(study, training) for training in study.trainings)
 
 
-def prepare(study: Study, shard: Shard, workers: int = 2, progress: bool | None = None) -> int:
+def prepare(study: Study, shard: Shard, workers: int = 2, progress: Shown = None) -> int:
     """Fill the cache with a share of the tracks; how many tracks are in it then.
 
     Raises: as :func:`mirfeat.training.trainer.train`.
     """
     config = _with_every_source(study)
     manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
-    part = {"part": shard.number, "parts": shard.total}
-    fill_cache(config, manifest, max(1, workers), progress=progress, **part)
+    fill_cache(config, manifest, max(1, workers), shard=shard, progress=progress)
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     return sum(id in cache for id in manifest.ids)
 
@@ -70,7 +70,7 @@ def run(
     hardware: Hardware | None = None,
     *,
     shard: Shard | None = None,
-    progress: bool | None = None,
+    progress: Shown = None,
     report: Callable[[StudyRun], object] = lambda training: None,
 ) -> list[tuple[StudyRun, str]]:
     """Train and score what is open, of one share of the trainings; those that failed, and why.
@@ -82,7 +82,7 @@ def run(
         study: which trainings.
         hardware: where each of them runs.
         shard: job I of N; all by default.
-        progress: whether trainings draw bars; where it makes sense by default.
+        progress: how trainings show how far they are.
         report: called with every training that is done.
 
     Raises: as :func:`mirfeat.training.trainer.train` and the protocols.
@@ -118,7 +118,7 @@ def scores_of(study: Study, training: StudyRun) -> dict[str, list[dict[str, Any]
     }
 
 
-def _finish(study: Study, training: StudyRun, hardware: Hardware, progress: bool | None) -> None:
+def _finish(study: Study, training: StudyRun, hardware: Hardware, progress: Shown) -> None:
     config = study.config(training)
     checkpoint = config.output / f"{config.extractor}.safetensors"
     status = _status(study, training)
