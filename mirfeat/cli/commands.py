@@ -9,7 +9,7 @@ from typing import Any
 from mirfeat.cli.output import (
     SOME_FAILED,
     print_json,
-    shown,
+    printable,
     shown_progress,
     tell,
 )
@@ -95,7 +95,7 @@ def _map(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"page": str(page.path), "store": str(page.store), "clips": page.count})
     else:
-        print(shown(page.path))
+        print(printable(page.path))
     wanted = not arguments.no_open if arguments.command == "demo" else arguments.open
     opened = wanted and page.open()
     if not (opened or arguments.quiet):
@@ -142,7 +142,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.report import report
 
-    print(shown(report(arguments)))
+    print(printable(report(arguments)))
     return 0
 
 
@@ -166,7 +166,7 @@ def _datasets(arguments: argparse.Namespace) -> int:
     table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
     if not arguments.quiet:
         tell(f"{len(table)} clips")
-    print(shown(arguments.output))
+    print(printable(arguments.output))
     return 0
 
 
@@ -194,7 +194,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     reference = result.record["db_reference"]
     if not arguments.quiet:
         tell(f"{used} segments, dB reference {reference:.2f}")
-    print(shown(arguments.output))
+    print(printable(arguments.output))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mirfeat.audio.addresses import Location
 from mirfeat.audio.collection import survey
-from mirfeat.cli.output import SOME_FAILED, print_json, shown, shown_progress, tell
+from mirfeat.cli.output import SOME_FAILED, print_json, printable, shown_progress, tell
 from mirfeat.errors import ExtractionError, OptionError
 from mirfeat.loading import load_extractor
 from mirfeat.networks.options import COMMON
@@ -168,7 +168,7 @@ def _summarise(report: Any, folder: Path, quiet: bool, pruned: bool) -> None:
         audio, wall = report.audio_seconds, report.wall_seconds
         parts.append(f"{duration(audio)} of audio in {duration(wall)}")
     tell(", ".join(parts))
-    print(shown(folder))
+    print(printable(folder))
 
 
 def _tell_of_gone(ids: Sequence[str], pruned: bool) -> None:

@@ -26,7 +26,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]
 _UNSEEN_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def shown(text: object) -> str:
+def printable(text: object) -> str:
     """A line of text, with escapes in place of what a terminal would obey."""
     return _UNSEEN.sub(_escape, str(text))
 
@@ -44,7 +44,7 @@ def shown_progress(arguments: argparse.Namespace) -> Shown:
 
 def tell(text: object) -> None:
     """A line for people, on stderr."""
-    print(shown(text), file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def print_json(record: Any) -> None:
@@ -58,7 +58,7 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """A line."""
-        return shown(super().format(record))
+        return printable(super().format(record))
 
 
 @contextmanager

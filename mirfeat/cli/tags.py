@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mirfeat.cli.output import ALL_FAILED, SOME_FAILED, print_json, shown, tell
+from mirfeat.cli.output import ALL_FAILED, SOME_FAILED, print_json, printable, tell
 from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.extractor import Extractor
 from mirfeat.files import replacing
@@ -24,12 +24,12 @@ def tags(extractor: Extractor, arguments: argparse.Namespace) -> int:
             continue
         records[str(path)] = {tag.name: round(tag.probability, 4) for tag in found}
         if not arguments.json:
-            print(shown(path))
+            print(printable(path))
             for name, probability in found:
                 print(f"  {probability:5.3f} {'#' * round(40 * probability):40} {name}")
         if arguments.plot:
             picture = _plot(extractor, path, arguments)
-            print(shown(picture), file=sys.stderr if arguments.json else sys.stdout)
+            print(printable(picture), file=sys.stderr if arguments.json else sys.stdout)
     if arguments.json:
         print_json(records)
     if failed:

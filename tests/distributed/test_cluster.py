@@ -20,7 +20,7 @@ import mirfeat
 from mirfeat.audio.addresses import Remote
 from mirfeat.audio.collection import find_audio
 from mirfeat.cli import main
-from mirfeat.distributed import cluster as distributed
+from mirfeat.distributed import cluster
 from mirfeat.distributed.actors import Job, Pool, Worker, as_row, packed, unpacked
 from mirfeat.distributed.cluster import extract_dataset
 from mirfeat.errors import (
@@ -177,9 +177,7 @@ def test_how_many_actors(actors: Any, bounds: tuple[int, int | None]) -> None:
 )
 def test_cores_of_an_actor_follow_from_the_nodes(cores: list[int], expected: int) -> None:
     nodes = [{"Alive": True, "Resources": {"CPU": float(count)}} for count in cores]
-    assert (
-        distributed._usual_cpus([*nodes, {"Alive": False, "Resources": {"CPU": 3.0}}]) == expected
-    )
+    assert cluster._usual_cpus([*nodes, {"Alive": False, "Resources": {"CPU": 3.0}}]) == expected
 
 
 def test_one_path_in_place_of_a_list_is_refused(tmp_path: Path) -> None:
@@ -229,7 +227,7 @@ def test_the_command_hands_its_options_on(
         seen.update(options, store=store, name=name)
         return RunReport(1, 0, 0, 1.0, 1.0)
 
-    monkeypatch.setattr(distributed, "extract_dataset", instead)
+    monkeypatch.setattr(cluster, "extract_dataset", instead)
     command = ["extract", str(clips[0]), "-m", "mfcc", "-o", str(tmp_path / "f"), "--ray", "auto"]
     command += ["--gpus-per-actor", "0.25", "--cpus-per-actor", "3", "--max-seconds", "9", "-q"]
     assert main([*command, *(["--actors", text] if text else [])]) == 0
@@ -247,8 +245,8 @@ def test_a_task_that_does_not_come_back_is_an_error_and_one_that_comes_twice_is_
         yield some
         yield some
 
-    monkeypatch.setattr(distributed, "_import_ray", lambda: fake_ray(connected=True))
-    monkeypatch.setattr(distributed, "_batches", batches)
+    monkeypatch.setattr(cluster, "_import_ray", lambda: fake_ray(connected=True))
+    monkeypatch.setattr(cluster, "_batches", batches)
     good = [path for path in clips if BAD not in path.as_posix()]
     store = tmp_path / "feats"
     with pytest.raises(ClusterError, match=rf"1 of 23 files did not come back.*{good[-1].name}"):
@@ -264,7 +262,7 @@ def test_a_cluster_that_is_not_there_is_named(
 
     fake = fake_ray(connected=False)
     fake.init = init
-    monkeypatch.setattr(distributed, "_import_ray", lambda: fake)
+    monkeypatch.setattr(cluster, "_import_ray", lambda: fake)
     with pytest.raises(ClusterError, match=r"no Ray cluster at 'head:6379': .* timed out"):
         extract_dataset(clips, tmp_path / "f", "mfcc", format="csv", address="head:6379")
 
@@ -274,7 +272,7 @@ def test_ray_client_is_refused_before_anything_is_made(
     tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     fake = fake_ray(connected=named == "connected", client=True)
-    monkeypatch.setattr(distributed, "_import_ray", lambda: fake)
+    monkeypatch.setattr(cluster, "_import_ray", lambda: fake)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     if named == "environment":
         monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
@@ -344,7 +342,7 @@ def test_a_cluster_gives_the_rows_of_a_local_run_and_loses_none_with_a_node(
             nodes.kill_one_that_works()
         yield from unpacked(batch)
 
-    monkeypatch.setattr(distributed, "unpacked", watched)
+    monkeypatch.setattr(cluster, "unpacked", watched)
     store, options = tmp_path / "feats", {"actors": 2, "cpus_per_actor": 1, "batch_files": 2}
     report = extract_dataset(clips, store, "mfcc", **options)
     assert (report.done, report.skipped, report.failed) == (CLIPS - 1, 0, 1)
@@ -392,7 +390,7 @@ def test_actors_share_a_gpu_and_one_that_is_not_there_is_an_error(
                 file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {node}\n")
             super().__init__(job, replace(pool, num_gpus=0))
 
-    monkeypatch.setattr(distributed, "Worker", CpuWorker)
+    monkeypatch.setattr(cluster, "Worker", CpuWorker)
     extract_dataset(clips, tmp_path / "feats", "mfcc", **options)
     assert_complete(tmp_path / "feats", expected)
     given = Counter(notes.read_text().splitlines())

@@ -18,7 +18,7 @@ from mirfeat.audio.segments import Segment
 from mirfeat.errors import AudioError, MachineError
 from mirfeat.networks import mfcc
 from mirfeat.networks.model import Rows
-from mirfeat.pipeline import threads as pipeline
+from mirfeat.pipeline import threads
 from mirfeat.pipeline.clip import Clip, new_clip, vector_of
 from mirfeat.pipeline.threads import MAX_AHEAD, run_one
 from mirfeat.pipeline.unit import Unit
@@ -69,7 +69,7 @@ def shared(request: pytest.FixtureRequest) -> bool:
 def run_many(
     clips: Iterable[Clip], units: list[Unit], max_seconds: float | None, workers: int
 ) -> Generator[Clip, None, None]:
-    return pipeline.run_many(clips, units, max_seconds, workers, shared_batches=SHARED[0])
+    return threads.run_many(clips, units, max_seconds, workers, shared_batches=SHARED[0])
 
 
 def unit_of(
@@ -169,7 +169,7 @@ def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
             most = max(most, pulled - taken)
             yield clip_of(number, units)
 
-    decode = pipeline.clip_segments
+    decode = threads.clip_segments
 
     def slow_first(clip: Clip, *arguments: object) -> Iterator[tuple[int, Segment]]:
         nonlocal ended
@@ -180,7 +180,7 @@ def test_no_clip_is_started_too_far_beyond_the_oldest_unfinished_one(
         if ended == MAX_AHEAD - 1:
             everything_else_is_done.set()
 
-    monkeypatch.setattr(pipeline, "clip_segments", slow_first)
+    monkeypatch.setattr(threads, "clip_segments", slow_first)
 
     def consume() -> None:
         nonlocal taken
@@ -199,7 +199,7 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
         pytest.skip("there is no queue")
     units = [unit_of(batch_size=2)]
     decoded = seen = most = 0
-    decode, add = pipeline.clip_segments, pipeline.Batcher.add
+    decode, add = threads.clip_segments, threads.Batcher.add
 
     def counted(*arguments: object) -> Iterator[tuple[int, Segment]]:
         nonlocal decoded
@@ -207,7 +207,7 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
             decoded += 1
             yield item
 
-    def slow_add(self: pipeline.Batcher, *arguments: object) -> None:
+    def slow_add(self: threads.Batcher, *arguments: object) -> None:
         nonlocal seen, most
         seen += 1
         if seen == 3:
@@ -218,8 +218,8 @@ def test_memory_is_bounded_by_the_queue_when_the_network_is_slow(
         most = max(most, decoded - seen)
         add(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "clip_segments", counted)
-    monkeypatch.setattr(pipeline.Batcher, "add", slow_add)
+    monkeypatch.setattr(threads, "clip_segments", counted)
+    monkeypatch.setattr(threads.Batcher, "add", slow_add)
     clips = (clip_of(number, units, 200.0) for number in range(3))
     assert len(finishes(lambda: list(run_many(clips, units, None, workers=1)))) == 3
     # Two batches in the queue, and one segment in the hands of the only decoder.
@@ -310,14 +310,14 @@ def test_a_bug_in_the_network_ends_the_run_and_its_threads() -> None:
 
 
 def fails_at(monkeypatch: pytest.MonkeyPatch, error: Exception, *ids: str) -> None:
-    decode = pipeline.clip_segments
+    decode = threads.clip_segments
 
     def sometimes(clip: Clip, *arguments: object) -> Iterator[tuple[int, Segment]]:
         if clip.id in ids:
             raise error
         yield from decode(clip, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "clip_segments", sometimes)
+    monkeypatch.setattr(threads, "clip_segments", sometimes)
 
 
 def test_a_bug_in_a_decoder_ends_the_run_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:

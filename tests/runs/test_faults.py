@@ -29,7 +29,7 @@ from mirfeat.errors import (
     OutOfMemoryError,
 )
 from mirfeat.networks import checkpoint, hamel2013
-from mirfeat.pipeline import clip as pipeline
+from mirfeat.pipeline import clip
 from mirfeat.pipeline.faults import Faults
 from mirfeat.runs import probe
 from mirfeat.store import in_hand
@@ -183,7 +183,7 @@ def test_a_note_is_not_written_through_a_link(tmp_path: Path) -> None:
 
 def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Callable[[], Exception]]) -> None:
     """Have decoding these files raise."""
-    real = pipeline.open_clip
+    real = clip.open_clip
 
     @contextmanager
     def opened(source: Any, max_seconds: float | None) -> Iterator[Any]:
@@ -192,7 +192,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Callable[[], Exce
         with real(source, max_seconds) as reader:
             yield reader
 
-    monkeypatch.setattr(pipeline, "open_clip", opened)
+    monkeypatch.setattr(clip, "open_clip", opened)
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM])
@@ -382,7 +382,7 @@ SLOW = """
 import sys, time
 from mirfeat.cli import main
 from mirfeat.store.writer import StoreWriter
-write, add = StoreWriter._write_part, StoreWriter.add
+write, add = StoreWriter._write_rows, StoreWriter.add
 def slowly(self, rows):
     print("writing", flush=True)
     time.sleep(0.4)
@@ -391,7 +391,7 @@ def added(self, row):
     add(self, row)
     print("added", flush=True)
     time.sleep(0.05)
-StoreWriter._write_part, StoreWriter.add = slowly, added
+StoreWriter._write_rows, StoreWriter.add = slowly, added
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -15,7 +15,7 @@ from mirfeat.training.config import Sources, TrainConfig
 from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache, build
 from mirfeat.training.mel_frames import Track
-from mirfeat.training.recipes import targets_of as make_targets
+from mirfeat.training.recipes import targets_of
 from mirfeat.training.targets import frames
 from mirfeat.training.targets.label_sources import MAKERS, SourceMaterial, SourceTargets
 from tests.support.training_data import rows, write_corpus
@@ -90,7 +90,7 @@ def make(corpus: Path, tmp_path: Path) -> Make:
             sources=Sources(names, factors, taste=taste),
         )  # fmt: skip
         manifest = read_manifest(config.manifest)
-        return make_targets(config, manifest, MelCache(cache or corpus / "cache", MEL))
+        return targets_of(config, manifest, MelCache(cache or corpus / "cache", MEL))
 
     return call
 
@@ -440,7 +440,7 @@ def test_a_longer_validation_share_moves_tracks(corpus: Path, tmp_path: Path) ->
     for share in (0.0, 0.75):
         manifest = read_manifest(config.manifest, valid=share)
         validation = replace(config.validation, share=share)
-        made = make_targets(replace(config, validation=validation), manifest, cache)
+        made = targets_of(replace(config, validation=validation), manifest, cache)
         sizes.append(made["genre"].size)
     assert sizes[0] == 3
     assert sizes[1] < 3
