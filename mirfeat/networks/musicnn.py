@@ -14,10 +14,9 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +27,12 @@ from mirfeat.errors import CheckpointMismatchError, ChecksumError, OptionError, 
 from mirfeat.files import sha256_of
 from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.choi2017_network import TAGS as MSD_TAGS
-from mirfeat.networks.following import followed
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.networks.model import Model, he_normal
 from mirfeat.networks.musicnn_network import FRAMES, LAYERS, Musicnn, MusicnnTaps
 from mirfeat.networks.options import Option
 from mirfeat.networks.population import synthetic_segment
-from mirfeat.networks.scaling import Levels
+from mirfeat.networks.scaling import LogCompression
 from mirfeat.networks.spec import Checkpoint, ExtractorSpec, ForeignFormat, Paper
 from mirfeat.networks.tensor_bundle import BundleError, read_bundle
 
@@ -52,42 +50,6 @@ MTT_TAGS = (
 # fmt: on
 # Sounds whose statistics an untrained network has.
 SYNTHETIC = 8
-
-
-@dataclass(frozen=True)
-class LogCompression:
-    """``log10(1 + factor · x)`` of mel power ``x`` rounded to half precision.
-
-    Source: ``batch_data`` in extractor.py. The rounding, by which the authors saved memory, moves
-    tags by up to 6e-5, so it is kept. What half precision cannot hold (65 504) is cut there.
-    """
-
-    factor: float = 10_000.0
-
-    def module(self) -> Compressed:
-        """The module that does it."""
-        return Compressed(self.factor)
-
-    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
-        """Less for quiet points than for loud ones: what is behind the logarithm is multiplied."""
-        factor = torch.pow(10.0, decibels / (20.0 if power == 1 else 10.0))
-        return torch.log10(1.0 + torch.expm1(levels * math.log(10.0)) * factor)
-
-
-class Compressed(Levels):
-    """As :class:`LogCompression` says. Shape: any -> the same."""
-
-    def __init__(self, factor: float) -> None:
-        """Compression by that factor."""
-        super().__init__()
-        self.factor = factor
-
-    def level(self, mel: Tensor) -> Tensor:
-        """Compressed mel power."""
-        rounded = mel.clamp(max=torch.finfo(torch.float16).max).half().float()
-        if followed(mel):  # in half precision gradients overflow: they pass the rounding by
-            rounded = mel + (rounded - mel).detach()
-        return rounded.mul(self.factor).add_(1.0).log10_()
 
 
 def parse_layers(layers: str | Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from mirfeat.networks.following import followed
+
 
 class Scaling(Protocol):
     """What the scaling of a mel spectrogram must offer; a frozen record, compared by value."""
@@ -89,6 +91,27 @@ class LogScale:
         return levels + decibels * (math.log(10.0) / (20.0 if power == 1 else 10.0))
 
 
+@dataclass(frozen=True)
+class LogCompression:
+    """``log10(1 + factor · x)`` of mel power ``x`` rounded to half precision.
+
+    Source: ``batch_data`` of the package musicnn 0.1.0, extractor.py. The rounding, by which the
+    authors saved memory, moves tags by up to 6e-5, so it is kept. What half precision cannot hold
+    (65 504) is cut there.
+    """
+
+    factor: float = 10_000.0
+
+    def module(self) -> Compressed:
+        """The module that does it."""
+        return Compressed(self.factor)
+
+    def louder(self, levels: Tensor, decibels: Tensor, power: Literal[1, 2]) -> Tensor:
+        """Less for quiet points than for loud ones: what is behind the logarithm is multiplied."""
+        factor = torch.pow(10.0, decibels / (20.0 if power == 1 else 10.0))
+        return torch.log10(1.0 + torch.expm1(levels * math.log(10.0)) * factor)
+
+
 class Decibels(Levels):
     """Level in dB as :class:`DecibelScale` says.
 
@@ -129,3 +152,19 @@ class NaturalLog(Levels):
     def level(self, mel: Tensor) -> Tensor:
         """Natural logarithm of mel magnitude or power."""
         return mel.clamp(min=self.floor).log_()
+
+
+class Compressed(Levels):
+    """As :class:`LogCompression` says. Shape: any -> the same."""
+
+    def __init__(self, factor: float) -> None:
+        """Compression by that factor."""
+        super().__init__()
+        self.factor = factor
+
+    def level(self, mel: Tensor) -> Tensor:
+        """Compressed mel power."""
+        rounded = mel.clamp(max=torch.finfo(torch.float16).max).half().float()
+        if followed(mel):  # in half precision gradients overflow: they pass the rounding by
+            rounded = mel + (rounded - mel).detach()
+        return rounded.mul(self.factor).add_(1.0).log10_()
