@@ -10,8 +10,8 @@ from mirfeat.cli.output import shown_progress
 from mirfeat.networks.registry import get_spec
 from mirfeat.store.jobarray import Shard
 from mirfeat.training.config import TrainConfig, read_config
-from mirfeat.training.manifest import read_manifest
 from mirfeat.training.mel_cache import MelCache
+from mirfeat.training.preparation import Hardware, fill_cache, manifest_of
 from mirfeat.training.recipes import DEFAULTS, targets_of
 
 
@@ -49,11 +49,10 @@ def _manifest(arguments: argparse.Namespace) -> Outcome:
 
 
 def _cache(arguments: argparse.Namespace) -> Outcome:
-    from mirfeat.training.preparation import fill_cache
 
     config = _config(arguments)
     shard = None if arguments.shard is None else Shard.parse(arguments.shard)
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     workers = max(2, arguments.workers)
     failures = fill_cache(
         config, manifest, workers, shard=shard, progress=shown_progress(arguments)
@@ -66,7 +65,7 @@ def _cache(arguments: argparse.Namespace) -> Outcome:
 
 def _targets(arguments: argparse.Namespace) -> Outcome:
     config = _config(arguments)
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     train = manifest.rows("train")
     lines, record = [], {}
@@ -84,7 +83,6 @@ def _targets(arguments: argparse.Namespace) -> Outcome:
 
 
 def _train(arguments: argparse.Namespace) -> Outcome:
-    from mirfeat.training.preparation import Hardware
     from mirfeat.training.trainer import speaks, train
 
     hardware = Hardware(

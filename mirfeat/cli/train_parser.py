@@ -30,7 +30,9 @@ def add_training(add: Callable[..., Any]) -> None:
     command.add_argument("--nodes", type=positive, default=1, metavar="N", help="default: 1")
     command.add_argument("--precision", default="32-true", help="e.g. bf16-mixed; default: 32-true")
     command.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
-    _add_study(add("study", "Many trainings: the grids of kim2018 and kim2019.", _STUDY_EXAMPLES))
+    _add_study(
+        add("study", "Many trainings: those of hamel2013, kim2018, kim2019.", _STUDY_EXAMPLES)
+    )
 
 
 def _add_study(command: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tables over several tasks or classes of Choi et al. 2017: Figures 2 and 5."""
+"""Tables over tasks or classes: Choi et al. 2017, Figs 2 and 5; Hamel et al. 2013, Tables 4, 5."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mirfeat.errors import LabelsError
-from mirfeat.evaluation.published import published_scores
+from mirfeat.evaluation.published import published_scores, published_tasks
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
 
 # What the paper calls the state of the art, from its text: sections 4.2, 4.3 (Figure 6), 4.4. For
@@ -54,6 +54,46 @@ def task_summary(tasks: Mapping[str, Evaluation]) -> Table:
     )
     note = "Best of a grid, chosen on the folds it is measured on, as in the paper."
     return Table("Summary of all tasks (Choi et al. 2017, Fig. 2)", columns, tuple(rows), note)
+
+
+def embedding_tables(reports: Mapping[str, Sequence[ScoreReport]]) -> tuple[Table, ...]:
+    """Tables 4 and 5 of Hamel et al. 2013: accuracy and precision at 10 by data set.
+
+    ``reports``: of ``linear`` and ``similarity`` by data set, called as the paper's columns: base
+    features, genre embedding, tag embedding. Published numbers stand beside those of a data set of
+    the same name; they are of other audio and other embeddings unless these were the paper's.
+    """
+    made = (
+        ("linear", "accuracy", "Accuracy (Hamel et al. 2013, Table 4)"),
+        ("similarity", "precision at 10", "Precision at 10 (Hamel et al. 2013, Table 5)"),
+    )
+    tables = []
+    for protocol, metric, title in made:
+        rows, names = (
+            [],
+            dict.fromkeys(
+                one.features
+                for some in reports.values()
+                for one in some
+                if one.protocol == protocol
+            ),
+        )
+        for dataset, some in reports.items():
+            known = (
+                published_scores("hamel2013", dataset, metric)
+                if dataset in published_tasks("hamel2013")
+                else {}
+            )
+            own = {one.features: one.main for one in some if one.protocol == protocol}
+            row: list[object] = [dataset]
+            for name in names:
+                score = own.get(name)
+                row += [None if score is None else score.mean, known.get(name)]
+            rows.append(tuple(row))
+        if names:
+            columns = [word for name in names for word in (name, f"published {name}")]
+            tables.append(Table(title, ("dataset", *columns), tuple(rows)))
+    return tuple(tables)
 
 
 def per_class(first: ScoreReport, second: ScoreReport) -> Table:

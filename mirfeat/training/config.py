@@ -38,7 +38,8 @@ class Sources:
     draws all tracks equally often, 1 all seconds. ``taste``: table of listening counts, relative
     to the manifest. ``weights``: what a source's loss counts, 1 where nothing is said.
     ``components``: principal components that a teacher's vector is reduced to, 0 for none of this.
-    ``distance`` of vectors as in :func:`mirfeat.training.objectives.matching`.
+    ``distance`` of vectors as in :func:`mirfeat.training.objectives.matching`. ``leave_out``: data
+    sets of the manifest that are neither learnt nor validated (Hamel 2013, section 6.2).
     """
 
     names: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Sources:
     weights: dict[str, float] = field(default_factory=dict)
     components: int = 0
     distance: Literal["smooth_l1", "cosine"] = "smooth_l1"
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Optimiser:
 
     ``epochs`` counts passes over the training tracks for each source (m·n / batch steps); ``steps``
     overrides it. ``schedule``: a constant rate, or a cosine to zero; the rate rises linearly over
-    the first ``warmup`` steps.
+    the first ``warmup`` steps. ``label_decay`` is added to ``weight_decay`` for the label vectors
+    of hamel2013: the regularisation that its section 7 proposes.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -70,6 +73,7 @@ class Optimiser:
     steps: int = 0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: int = 0
+    label_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,10 @@ class TrainConfig:
             del record["network"]
         if not self.repeat:
             del record["repeat"]
+        if not self.sources.leave_out:
+            del record["sources"]["leave_out"]
+        if not self.optimiser.label_decay:
+            del record["optimiser"]["label_decay"]
         if not self.teachers:
             del record["teachers"]
             for name in ("weights", "components", "distance"):
@@ -221,6 +229,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "sources.components": (0, 10_000),
     "optimiser.rate": (1e-9, 100.0),
     "optimiser.weight_decay": (0.0, 1.0),
+    "optimiser.label_decay": (0.0, 100.0),
     "optimiser.batch": (2, 1_000_000),
     "optimiser.epochs": (1e-3, 1e6),
     "optimiser.steps": (0, 1e9),

@@ -114,7 +114,8 @@ class Training:
         recipe.frontend.to(fabric.device)
         owners: list[str | None] = [None, *self._plan.names]
         optimisers = {
-            owner: schedule.make_optimiser(config.optimiser, parameters)
+            # What a source of hamel2013 has alone are its label vectors.
+            owner: schedule.make_optimiser(config.optimiser, parameters, labels=owner is not None)
             for owner in owners
             if (parameters := recipe.learner.parameters_of(owner))
         }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mirfeat.errors import TrainingError
+from mirfeat.errors import ConfigError, TrainingError
 from mirfeat.networks.registry import get_spec
 from mirfeat.runs.progress import Shown
 from mirfeat.store.jobarray import Shard
@@ -57,7 +57,7 @@ def prepare(
 
     Raises: as :func:`mirfeat.training.trainer.train`.
     """
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     mel, failures = get_spec(config.extractor).mel, []
     first = fabric is None or fabric.is_global_zero
     if first:
@@ -70,6 +70,29 @@ def prepare(
         raise TrainingError(f"{config.manifest}: not one of {len(manifest)} files could be read.")
     targets = targets_of(config, manifest, cache)
     return TrainingRun(config, manifest, cache, targets, make_recipe(config, targets), failures)
+
+
+def manifest_of(config: TrainConfig) -> Manifest:
+    """The tracks of a run; those of data sets that it leaves out count as "test".
+
+    Raises:
+        ConfigError: a data set that no track is of.
+        ManifestError: see :func:`~mirfeat.training.manifest.read_manifest`.
+    """
+    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    left = config.sources.leave_out
+    if not left:
+        return manifest
+    datasets = manifest.texts("dataset")
+    if unknown := [name for name in left if name not in datasets]:
+        known = ", ".join(sorted({name for name in datasets if name}))
+        raise ConfigError(
+            f"{config.manifest}: sources.leave_out has {unknown[0]!r}, which no track has in the "
+            f"column 'dataset': {known or 'it is empty'}."
+        )
+    split = np.array(manifest.split, dtype=object)
+    split[[name in left for name in datasets]] = "test"
+    return replace(manifest, split=split)
 
 
 def fill_cache(

@@ -59,14 +59,19 @@ def make_recipe(config: TrainConfig, targets: Mapping[str, Targets]) -> Recipe:
     """Network of ``config.extractor`` for these targets, drawn from the seed.
 
     Raises:
-        ConfigError: an extractor that is not trained, sources that it cannot learn, a width or a
-            dropout where there is none to choose.
+        ConfigError: an extractor that is not trained, sources that it cannot learn; a width, a
+            dropout or a decay of label vectors where there is none to choose.
     """
     spec, family = get_spec(config.extractor), family_of(config.extractor)
     if config.network.width != 1.0 and "network" not in family.defaults:
         wide = ", ".join(name for name, values in DEFAULTS.items() if "network" in values)
         raise ConfigError(
             f"network.width = {config.network.width}: {spec.name} has one width; {wide} has any."
+        )
+    if config.optimiser.label_decay and not family.sources.ranked:
+        raise ConfigError(
+            f"optimiser.label_decay = {config.optimiser.label_decay}: {spec.name} has no label "
+            "vectors; hamel2013-tag and -genre have."
         )
     recipe = family.make(config, spec, Frontend(spec.mel), targets)
     _scale_dropout(recipe, config.network.dropout)

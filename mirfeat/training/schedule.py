@@ -109,11 +109,12 @@ def rate(optimiser: Optimiser, step: int, steps: int) -> float:
     return value
 
 
-def make_optimiser(optimiser: Optimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """Optimiser of one owner of parameters."""
+def make_optimiser(
+    optimiser: Optimiser, parameters: list[nn.Parameter], *, labels: bool = False
+) -> torch.optim.Optimizer:
+    """Optimiser of one owner of parameters; ``labels``: they are vectors of labels."""
+    decay = optimiser.weight_decay + (optimiser.label_decay if labels else 0.0)
     if optimiser.name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=optimiser.rate, weight_decay=optimiser.weight_decay, momentum=0.0
-        )
+        return torch.optim.SGD(parameters, lr=optimiser.rate, weight_decay=decay, momentum=0.0)
     kind = torch.optim.AdamW if optimiser.name == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=optimiser.rate, weight_decay=optimiser.weight_decay)
+    return kind(parameters, lr=optimiser.rate, weight_decay=decay)

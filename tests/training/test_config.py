@@ -47,9 +47,10 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
         'licence = "CC0-1.0"\ntraining_data = "ours"\n'
         '[sources]\nnames = ["self", "tag"]\nfactors = 20\norder = "alternate"\nintersect = true\n'
         'pairs = "all"\nbalance = 0.5\ntaste = "taste.csv"\ncomponents = 9\n'
-        'distance = "cosine"\n[sources.weights]\nself = 2\n[teachers]\nwise = "store"\n'
+        'distance = "cosine"\nleave_out = ["gtzan"]\n'
+        '[sources.weights]\nself = 2\n[teachers]\nwise = "store"\n'
         '[optimiser]\nname = "sgd"\nrate = 0.1\nweight_decay = 0.01\nbatch = 8\nepochs = 2.5\n'
-        'steps = 9\nschedule = "cosine"\nwarmup = 3\n'
+        'steps = 9\nschedule = "cosine"\nwarmup = 3\nlabel_decay = 0.5\n'
         "[augmentation]\ngain_db = 1.0\nequaliser_db = 2.0\nshift_bands = 3.0\nstretch = 0.1\n"
         "swap = 0.2\nmono = 0.3\nlowpass = 0.4\nmix = 0.5\nmask = 0.6\n"
         '[validation]\nshare = 0.2\nevery = 5\ncrops = 6\nchoose = "last"\n'
@@ -76,8 +77,9 @@ def test_every_key_reaches_its_field(tmp_path: Path) -> None:
             {"self": 2.0},
             9,
             "cosine",
+            ("gtzan",),
         ),
-        Optimiser("sgd", 0.1, 0.01, 8, 2.5, 9, "cosine", 3),
+        Optimiser("sgd", 0.1, 0.01, 8, 2.5, 9, "cosine", 3, 0.5),
         Augmentation(1.0, 2.0, 3.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         Validation(0.2, 5, 6, "last"),
         NetworkShape(1.5, 0.25),

@@ -1,11 +1,12 @@
 """How networks are trained is found by name, also for networks of somebody else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import mirfeat
@@ -16,19 +17,22 @@ from mirfeat.networks.registry import get_spec, list_extractors
 from mirfeat.networks.spec import ExtractorSpec
 from mirfeat.training import objectives, recipes
 from mirfeat.training.branched import branched_recipe, head_sizes
-from mirfeat.training.config import NetworkShape, TrainConfig
+from mirfeat.training.config import NetworkShape, Optimiser, TrainConfig
 from mirfeat.training.recipe import Family, Recipe
 from mirfeat.training.recipes import DEFAULTS, family_of, make_recipe, register
+from mirfeat.training.schedule import make_optimiser
 from mirfeat.training.targets.label_sources import SourceTargets
 from mirfeat.training.targets.make import Targets
 
 
 @pytest.fixture(autouse=True)
-def _own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(recipes, "_FAMILIES", dict(recipes._FAMILIES))
     monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
     for name in DEFAULTS:
         monkeypatch.setitem(DEFAULTS, name, DEFAULTS[name])
+    yield
+    DEFAULTS.pop("mine", None)
 
 
 @pytest.mark.parametrize("name", list_extractors())
@@ -64,6 +68,18 @@ def test_a_network_of_somebody_else_is_trained_once_its_family_is_known(tmp_path
     recipe = make_recipe(config, {"tag": target, "artist": target})
     assert recipe.spec.name == "mine"
     assert recipe.weights().metadata["sources"] == {"tag": 3, "artist": 3}
+
+
+def test_label_vectors_alone_have_a_decay_of_their_own(tmp_path: Path) -> None:
+    folders = tmp_path / "tracks.csv", tmp_path / "run", tmp_path / "cache"
+    wanted = Optimiser("sgd", 0.1, weight_decay=0.25, label_decay=0.5)
+    for labels, decay in ((False, 0.25), (True, 0.75)):
+        made = make_optimiser(wanted, [torch.nn.Parameter(torch.ones(2))], labels=labels)
+        assert made.param_groups[0]["weight_decay"] == decay
+    target = SourceTargets(np.zeros((4, 3), np.float32), ("a", "b", "c"))
+    make_recipe(TrainConfig("hamel2013-tag", *folders, optimiser=wanted), {"tags": target})
+    with pytest.raises(ConfigError, match=r"label_decay = 0\.5: choi2017 has no label vectors"):
+        make_recipe(TrainConfig("choi2017", *folders, optimiser=wanted), {"tag": target})
 
 
 def test_a_wide_network_learns_one_source_and_its_checkpoint_says_how_wide_it_is(

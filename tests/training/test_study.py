@@ -11,10 +11,12 @@ from mirfeat.cli import entry as cli
 from mirfeat.csvfiles import read_csv
 from mirfeat.errors import ConfigError, TrainingError
 from mirfeat.evaluation.experiment import STRATEGIES, read_runs
+from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import digest
 from mirfeat.store.jobarray import Shard
 from mirfeat.training import loop
 from mirfeat.training.config import TrainConfig
+from mirfeat.training.manifest import write_manifest
 from mirfeat.training.preparation import Hardware
 from mirfeat.training.recipes import make_recipe
 from mirfeat.training.study import driver, scoring
@@ -23,7 +25,7 @@ from mirfeat.training.study.results import collect
 from mirfeat.training.targets import frames
 from mirfeat.training.targets.label_sources import SourceTargets
 from tests.support.sounds import music, write_wav
-from tests.support.training_data import write_corpus
+from tests.support.training_data import rows, write_corpus
 
 CPU = Hardware(device="cpu")
 
@@ -33,6 +35,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tracks to learn from, and twelve clips of two classes to be scored on."""
     folder = tmp_path_factory.mktemp("study")
     write_corpus(folder)
+    table = rows()
+    for number, row in enumerate(table):  # two genres in each data set
+        row["genre"] = ("one", "two")[number % 2]
+    write_manifest(folder / "genres.csv", table)
     for kind, level in (("loud", 0.9), ("soft", 0.02)):
         for number in range(6):
             path = folder / "clips" / kind / f"{number}.wav"
@@ -70,6 +76,20 @@ audio = "clips"
 groups = "none"
 folds = "3"
 repeats = 1
+"""
+HAMEL2013 = """
+paper = "hamel2013"
+output = "{output}"
+[training]
+manifest = "genres.csv"
+[training.optimiser]
+batch = 4
+steps = 1
+[targets.alpha]
+audio = "clips"
+groups = "none"
+folds = "3"
+draws = 1
 """
 SHARED = 'manifest = "tracks.csv"\ncache = "cache of jobs"'
 KIM2018 = """
@@ -221,6 +241,42 @@ def test_kim2018_trains_every_combination_and_makes_tables_3_to_5(corpus: Path) 
     assert len([title for title in tables if "Table 3" in title]) == 1  # of MTN there is one
 
 
+def test_hamel2013_leaves_out_each_data_set_that_it_is_scored_on(corpus: Path) -> None:
+    text = HAMEL2013 + '[targets.beta]\naudio = "clips"\ngroups = "none"\nfolds = "3"\ndraws = 1\n'
+    study = study_of(corpus, text, "left")
+    assert [one.name for one in study.trainings] == [
+        "001-hamel2013-base",
+        "002-hamel2013-tag-tags",
+        "003-hamel2013-genre-genre-without-alpha",
+        "004-hamel2013-genre-genre-without-beta",
+    ]
+    driver.run(study, CPU, progress=False)
+    assert {one.state for one in driver.status(study)} == {"scored"}
+    # Genres of the one data set are learnt without the other.
+    labels = {
+        one.leave_out: checkpoint.read(study.folder(one) / "hamel2013-genre.safetensors").metadata
+        for one in study.trainings[2:]
+    }
+    assert list(labels["alpha"]["labels"]) == ["beta:genre"]
+    assert list(labels["beta"]["labels"]) == ["alpha:genre"]
+    tables = {table.title: table for table in collect(study).tables}
+    accuracy = tables["Accuracy (Hamel et al. 2013, Table 4)"]
+    assert [row[0] for row in accuracy.rows] == ["alpha", "beta"]
+    assert accuracy.columns[1::2] == ("base features", "tag embedding", "genre embedding")
+    assert all(isinstance(cell, float) for row in accuracy.rows for cell in row[1::2])
+    assert "Precision at 10 (Hamel et al. 2013, Table 5)" in tables
+    assert any(title.startswith("Verdicts, linear") for title in tables)
+
+
+def test_a_data_set_that_cannot_be_left_out_is_found_before_training(
+    corpus: Path, pretended: list[str]
+) -> None:
+    study = study_of(corpus, HAMEL2013.replace("targets.alpha", "targets.gamma"), "gamma")
+    with pytest.raises(ConfigError, match=r"leave_out has 'gamma'.*'dataset': alpha, beta"):
+        driver.run(study, CPU, progress=False)
+    assert pretended == []
+
+
 def test_the_whole_grid_of_the_paper(tmp_path: Path) -> None:
     path = tmp_path / "grid.toml"
     path.write_text(
@@ -261,7 +317,7 @@ def test_another_design_or_training_is_not_mixed_in(corpus: Path, pretended: lis
     with pytest.raises(ConfigError, match="lists other trainings"):
         driver.run(other, CPU)
     lines = list(read_csv(study.output / "design.csv", driver.COLUMNS))
-    assert lines[2] == ["3", "kim2018-wstn", "wSTN", "genre", "2"]
+    assert lines[2] == ["3", "kim2018-wstn", "wSTN", "genre", "2", ""]
     (study.output / "runs/003-kim2018-wstn-as-2-genre/scores.json").write_text("[]")
     with pytest.raises(ConfigError, match="not what a study writes"):
         driver.status(study)
@@ -281,7 +337,7 @@ def test_another_design_or_training_is_not_mixed_in(corpus: Path, pretended: lis
             "design has runs, which is of kim2019",
         ),
         ("epochs = 1", "epochs = -1", "epochs = -1"),
-        ('paper = "kim2018"', 'paper = "choi2017"', "one of kim2018, kim2019"),
+        ('paper = "kim2018"', 'paper = "choi2017"', "one of hamel2013, kim2018, kim2019"),
     ],
 )
 def test_what_cannot_be_is_said(corpus: Path, old: str, new: str, message: str) -> None:

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from mirfeat.csvfiles import read_csv, write_csv
@@ -19,9 +20,8 @@ from mirfeat.networks.registry import get_spec
 from mirfeat.runs.progress import Shown
 from mirfeat.store.jobarray import Shard
 from mirfeat.training.config import TrainConfig
-from mirfeat.training.manifest import read_manifest
 from mirfeat.training.mel_cache import MelCache
-from mirfeat.training.preparation import Hardware, fill_cache
+from mirfeat.training.preparation import Hardware, fill_cache, manifest_of
 from mirfeat.training.recipes import targets_of
 from mirfeat.training.study.plan import Study, StudyRun
 from mirfeat.training.study.scoring import key_of, score
@@ -30,7 +30,8 @@ from mirfeat.training.trainer import train
 logger = logging.getLogger("mirfeat")
 
 FILE = "scores.json"
-COLUMNS = ("number", "extractor", "strategy", "sources", "equal_to")
+COLUMNS = ("number", "extractor", "strategy", "sources", "equal_to", "leave_out")
+_UNTRAINED = "untrained"
 State = Literal["open", "begun", "trained", "scored"]
 
 
@@ -59,7 +60,7 @@ def prepare(study: Study, shard: Shard, workers: int = 2, progress: Shown = None
     Raises: as :func:`mirfeat.training.trainer.train`.
     """
     config = _with_every_source(study)
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     fill_cache(config, manifest, max(1, workers), shard=shard, progress=progress)
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     return sum(id in cache for id in manifest.ids)
@@ -113,18 +114,19 @@ def scores_of(study: Study, training: StudyRun) -> dict[str, list[dict[str, Any]
     targets = record.get("targets", {})
     return {
         name: targets[name]["reports"]
-        for name in study.file.targets
+        for name in study.targets_of(training)
         if name in targets and targets[name]["key"] == key_of(study, name)
     }
 
 
 def _finish(study: Study, training: StudyRun, hardware: Hardware, progress: Shown) -> None:
-    config = study.config(training)
-    checkpoint = config.output / f"{config.extractor}.safetensors"
-    status = _status(study, training)
+    checkpoint, status = _checkpoint(study, training), _status(study, training)
     if status.state not in ("trained", "scored"):
-        checkpoint = train(config, hardware, progress=progress)
-        _write(study, training, {"identity": config.identity, "targets": {}})
+        identity = _UNTRAINED
+        if checkpoint is not None:
+            config = study.config(training)
+            checkpoint, identity = train(config, hardware, progress=progress), config.identity
+        _write(study, training, {"identity": identity, "targets": {}})
     record = _kept(study, training)
     for name in status.missing:
         reports = score(
@@ -141,18 +143,27 @@ def _finish(study: Study, training: StudyRun, hardware: Hardware, progress: Show
 
 def _status(study: Study, training: StudyRun) -> Status:
     folder = study.folder(training)
-    missing = tuple(name for name in study.file.targets if name not in scores_of(study, training))
-    if not (folder / f"{training.extractor}.safetensors").is_file():
+    checkpoint, done = _checkpoint(study, training), scores_of(study, training)
+    missing = tuple(name for name in study.targets_of(training) if name not in done)
+    if checkpoint is not None and not checkpoint.is_file():
         return Status(training, "begun" if folder.is_dir() else "open", missing)
     record = _kept(study, training)
-    if not record:  # killed between its last step and its first score
-        return Status(training, "begun", missing)
-    if record["identity"] != study.config(training).identity:
+    if not record:  # nothing to train, or killed between its last step and its first score
+        return Status(training, "begun" if folder.is_dir() else "open", missing)
+    identity = study.config(training).identity if checkpoint is not None else _UNTRAINED
+    if record["identity"] != identity:
         raise ConfigError(
             f"{folder} was trained with another configuration than {study.path} has now. Choose "
             "another output, or remove the folder."
         )
     return Status(training, "trained" if missing else "scored", missing)
+
+
+def _checkpoint(study: Study, training: StudyRun) -> Path | None:
+    """Where a training leaves its weights; None where there are none to be had."""
+    if not get_spec(training.extractor).has_weights:
+        return None
+    return study.folder(training) / f"{training.extractor}.safetensors"
 
 
 def _kept(study: Study, training: StudyRun) -> dict[str, Any]:
@@ -178,7 +189,10 @@ def _write(study: Study, training: StudyRun, record: dict[str, Any]) -> None:
 
 def _design_rows(trainings: Sequence[StudyRun]) -> list[list[str]]:
     return [
-        [str(t.number), t.extractor, t.strategy, ";".join(t.sources), str(t.equal_to or "")]
+        [
+            *(str(t.number), t.extractor, t.strategy, ";".join(t.sources)),
+            *(str(t.equal_to or ""), t.leave_out),
+        ]
         for t in trainings
     ]
 
@@ -202,22 +216,26 @@ def _write_design(study: Study) -> None:
 
 
 def _with_every_source(study: Study) -> TrainConfig:
-    """Configuration that has all sources of the study."""
+    """Configuration that has all sources and data sets of the study."""
     widest = max(study.trainings, key=lambda training: len(training.sources))
     config = study.config(widest)
-    return replace(config, sources=replace(config.sources, names=study.sources))
+    names = widest.sources if study.file.paper == "hamel2013" else study.sources
+    return replace(config, sources=replace(config.sources, names=names, leave_out=()))
 
 
 def _make_targets(study: Study) -> None:
     """Targets of all sources, kept in the cache: what has no labels is found before a training."""
+    for training in study.trainings:
+        if training.leave_out:  # whether there is such a data set
+            manifest_of(study.config(training))
     config = _with_every_source(study)
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     targets_of(config, manifest, MelCache(config.cache, get_spec(config.extractor).mel))
 
 
 def _need_cache(study: Study) -> None:
     config = _with_every_source(study)
-    manifest = read_manifest(config.manifest, valid=config.validation.share, seed=config.seed)
+    manifest = manifest_of(config)
     cache = MelCache(config.cache, get_spec(config.extractor).mel)
     if not any(id in cache for id in manifest.ids):
         raise ConfigError(

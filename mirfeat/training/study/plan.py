@@ -1,8 +1,9 @@
 """A study as a TOML file: which networks are trained, and on what they are scored.
 
-Kim 2018 (section 4) trains every combination of learning sources, Kim 2019 (section 4.3) a balanced
-part of all combinations of sources and strategies. Everything else about a training is said once,
-in the section ``training``.
+Hamel 2013 (section 6.2) learns genres of all data sets but the one that it is scored on, Kim 2018
+(section 4) trains every combination of learning sources, Kim 2019 (section 4.3) a balanced part of
+all combinations of sources and strategies. Everything else about a training is said once, in the
+section ``training``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,19 @@ from mirfeat.evaluation.design import (
     experimental_design,
 )
 from mirfeat.evaluation.experiment import EXTRACTORS
+from mirfeat.evaluation.few_shot import DRAWS
 from mirfeat.networks import kim2018, kim2019
 from mirfeat.training.config import TrainConfig, make_config
 from mirfeat.training.recipes import DEFAULTS
 from mirfeat.training.toml_records import filled, read_toml
 
 STN, MTN, WSTN = "STN", "MTN", "wSTN"
+BASE, GENRE, TAG = "base features", "genre embedding", "tag embedding"
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "hamel2013": ("genre", "tags"),
+    "kim2018": kim2018.SOURCES,
+    "kim2019": kim2019.SOURCES,
+}
 _KIM2018 = {STN: "kim2018-stn", MTN: "kim2018-mtn", WSTN: "kim2018-wstn"}
 _KIM2019 = {strategy: extractor for extractor, strategy in EXTRACTORS.items()}
 
@@ -56,7 +64,8 @@ class TargetSet:
     ``audio``: its folder. ``labels``: a table (``mirfeat evaluate --labels``) or ``folders``; or
     ``dataset``: one of ``mirfeat datasets``, whose labels are read. ``interactions``: a table of
     listening counts instead, for recommendation. ``target``, ``task``, ``groups`` and ``folds`` as
-    in ``mirfeat evaluate``. ``epochs`` of the head of kim2018, ``repeats`` of kim2019's network.
+    in ``mirfeat evaluate``. ``epochs`` of the head of kim2018, ``repeats`` of kim2019's network,
+    ``draws`` of few examples in hamel2013.
     """
 
     audio: Path
@@ -69,13 +78,14 @@ class TargetSet:
     folds: str = ""
     epochs: int = 0
     repeats: int = 5
+    draws: int = DRAWS
 
 
 @dataclass(frozen=True)
 class StudyFile:
     """What a study's TOML file says. ``training``: keys and sections of a training run."""
 
-    paper: Literal["kim2018", "kim2019"]
+    paper: Literal["hamel2013", "kim2018", "kim2019"]
     output: Path
     seed: int = 0
     keep_features: bool = False
@@ -89,7 +99,8 @@ class StudyRun:
     """One network of a study: ``number`` from 1, and what it learns.
 
     ``strategy``: the paper's name of it; ``equal_to``: of a wide network, the number of sources
-    whose shared network has as many parameters (Kim 2018, Table 5).
+    whose shared network has as many parameters (Kim 2018, Table 5); ``leave_out``: the data set
+    that is not learnt, and the only one that is scored.
     """
 
     number: int
@@ -97,12 +108,15 @@ class StudyRun:
     strategy: str
     sources: tuple[str, ...]
     equal_to: int = 0
+    leave_out: str = ""
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        wide = f"-as-{self.equal_to}" if self.equal_to else ""
-        return f"{self.number:03d}-{self.extractor}{wide}-{'+'.join(self.sources)}"
+        wide = f"as-{self.equal_to}" if self.equal_to else ""
+        left = f"without-{self.leave_out}" if self.leave_out else ""
+        parts = (f"{self.number:03d}", self.extractor, wide, "+".join(self.sources), left)
+        return "-".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -120,8 +134,7 @@ class Study:
     @property
     def sources(self) -> tuple[str, ...]:
         """All learning sources."""
-        own = kim2018.SOURCES if self.file.paper == "kim2018" else kim2019.SOURCES
-        return self.file.design.sources or tuple(own)
+        return self.file.design.sources or tuple(_SOURCES[self.file.paper])
 
     @cached_property
     def planned(self) -> tuple[PlannedRun, ...]:
@@ -141,10 +154,16 @@ class Study:
         """Every training, in the order to make them."""
         if self.file.paper == "kim2018":
             return tuple(_every_combination(self.sources))
+        if self.file.paper == "hamel2013":
+            return tuple(_each_left_out(self.sources, tuple(self.file.targets)))
         return tuple(
             StudyRun(number, _KIM2019[run.strategy], run.strategy, run.sources)
             for number, run in enumerate(self.planned, start=1)
         )
+
+    def targets_of(self, training: StudyRun) -> tuple[str, ...]:
+        """Names of the data sets that a training is scored on."""
+        return (training.leave_out,) if training.leave_out else tuple(self.file.targets)
 
     def folder(self, training: StudyRun) -> Path:
         """Where a training leaves its checkpoint and scores."""
@@ -166,6 +185,8 @@ class Study:
             "repeat": training.number,
             "sources": sources,
         }
+        if training.leave_out:
+            record["sources"] = {**sources, "leave_out": [training.leave_out]}
         if training.equal_to:
             record["network"] = {"width": kim2018.WIDTHS[training.equal_to]}
         return make_config(record, self.path, DEFAULTS)
@@ -192,28 +213,29 @@ def read_study(path: Path) -> Study:
 
 
 def _check(study: Study) -> None:
-    names = study.sources
-    if study.file.paper == "kim2018":
-        if "genre" not in names or len(names) < 2 or len(set(names)) < len(names):
-            raise ConfigError(
-                f"{study.path}: design.sources {', '.join(names)}: genre and one or more others, "
-                "each once."
-            )
-        if changed := [k for k in ("strategies", "singles", "complete", "runs") if _said(study, k)]:
-            raise ConfigError(
-                f"{study.path}: design has {', '.join(changed)}, which is of kim2019: kim2018 "
-                "trains every combination."
-            )
+    names, paper = study.sources, study.file.paper
+    if paper == "kim2018" and ("genre" not in names or len({*names}) < max(2, len(names))):
+        raise ConfigError(
+            f"{study.path}: design.sources {', '.join(names)}: genre and one or more others, "
+            "each once."
+        )
+    if paper == "hamel2013" and set(names) - {"genre", "tags"}:
+        raise ConfigError(f"{study.path}: design.sources {', '.join(names)}: genre, tags or both.")
+    changed = [k for k in ("strategies", "singles", "complete", "runs") if _said(study, k)]
+    if paper != "kim2019" and changed:
+        raise ConfigError(
+            f"{study.path}: design has {', '.join(changed)}, which is of kim2019: {paper} leaves "
+            "no choice."
+        )
     if wrong := [name for name in study.file.targets if Path(name).name != name]:
         raise ConfigError(f"{study.path}: a data set is called {wrong[0]!r}: no folder can be.")
     for name, one in study.file.targets.items():
-        if one.repeats < 1 or one.epochs < 0:
+        if min(one.repeats, one.draws) < 1 or one.epochs < 0:
             raise ConfigError(
-                f"{study.path}: targets.{name}: repeats = {one.repeats}, epochs = {one.epochs}: 1 "
-                "or more repeats; epochs above 0, or 0 for the paper's."
+                f"{study.path}: targets.{name}: repeats = {one.repeats}, draws = {one.draws}, "
+                f"epochs = {one.epochs}: 1 or more; no epochs are the paper's."
             )
-    for training in study.trainings[:1]:
-        study.config(training)
+    study.config(study.trainings[-1])
 
 
 def _said(study: Study, key: str) -> bool:
@@ -238,6 +260,19 @@ def _absolute(target: TargetSet, folder: Path) -> TargetSet:
         labels=labels,
         interactions=plays if plays == Path() else folder / plays,
     )
+
+
+def _each_left_out(sources: tuple[str, ...], targets: tuple[str, ...]) -> list[StudyRun]:
+    """Trainings of Hamel 2013: none for bare frames, tags once, genres for each target."""
+    plans: list[tuple[str, str, tuple[str, ...], str]] = [("hamel2013-base", BASE, (), "")]
+    if "tags" in sources:
+        plans.append(("hamel2013-tag", TAG, ("tags",), ""))
+    if "genre" in sources:
+        plans += [("hamel2013-genre", GENRE, ("genre",), name) for name in targets]
+    return [
+        StudyRun(number, extractor, strategy, names, leave_out=left)
+        for number, (extractor, strategy, names, left) in enumerate(plans, start=1)
+    ]
 
 
 def _every_combination(sources: tuple[str, ...]) -> list[StudyRun]:

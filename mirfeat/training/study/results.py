@@ -13,6 +13,8 @@ from mirfeat.evaluation.experiment import COLUMNS, ScoredRun
 from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
 from mirfeat.evaluation.source_tables import combination_table, source_tables, wide_table
+from mirfeat.evaluation.summaries import embedding_tables
+from mirfeat.evaluation.verdicts import verdicts
 from mirfeat.training.study.driver import scores_of
 from mirfeat.training.study.plan import MTN, STN, WSTN, Study, StudyRun
 from mirfeat.training.study.scoring import report_of
@@ -29,6 +31,8 @@ def collect(study: Study, *, bootstrap: int = 0) -> Evaluation:
     found = {training: scores_of(study, training) for training in study.trainings}
     if study.file.paper == "kim2018":
         return _kim2018(study, found)
+    if study.file.paper == "hamel2013":
+        return _hamel2013(study, found)
     return _kim2019(study, found, bootstrap)
 
 
@@ -80,6 +84,19 @@ def _makers(
         "Table 6: variance components": lambda: [comparison.variance_components(runs)],
         "Fig. 14: correlation": lambda: [comparison.correlation(runs)[1]],
     }
+
+
+def _hamel2013(study: Study, found: _Found) -> Evaluation:
+    reports = {
+        name: [
+            report_of(record, training.strategy, name)
+            for training, scores in found.items()
+            for record in scores.get(name, ())
+        ]
+        for name in study.file.targets
+    }
+    every = Evaluation(tuple(report for some in reports.values() for report in some))
+    return Evaluation(every.reports, (*verdicts(every), *embedding_tables(reports)))
 
 
 def _kim2018(study: Study, found: _Found) -> Evaluation:

@@ -19,7 +19,7 @@ from mirfeat.evaluation.labels import LabelTable, read_labels
 from mirfeat.evaluation.material import Options
 from mirfeat.evaluation.protocols import evaluate
 from mirfeat.evaluation.recommendation import filter_interactions, read_interactions, recommend
-from mirfeat.evaluation.records import Evaluation, ScoreReport, Scores
+from mirfeat.evaluation.records import Evaluation, Pairing, ScoreReport, Scores
 from mirfeat.files import sha256_of
 from mirfeat.loading import load_extractor
 from mirfeat.training.study.plan import STN, Study, StudyRun, TargetSet
@@ -28,11 +28,18 @@ _NO_TABLE = Path()
 
 
 def score(
-    study: Study, training: StudyRun, checkpoint: Path, name: str, *, device: str, workers: int
+    study: Study,
+    training: StudyRun,
+    checkpoint: Path | None,
+    name: str,
+    *,
+    device: str,
+    workers: int,
 ) -> list[dict[str, Any]]:
     """Scores on the data set ``name``, JSON-ready: :func:`report_of` turns each back.
 
-    Features are left behind where the study keeps them.
+    ``checkpoint``: None of an extractor that has no weights. Features are left behind where the
+    study keeps them.
 
     Raises:
         LabelsError: labels or listening counts that cannot be read or do not fit.
@@ -41,9 +48,13 @@ def score(
     target = study.file.targets[name]
     labels, paths = _labels(target)
     store = study.folder(training) / "features" / name
-    rows = study.file.paper == "kim2018"
-    more: dict[str, Any] = {"embed": True} if rows else {}
-    with load_extractor(training.extractor, checkpoint=checkpoint, device=device) as extractor:
+    paper = study.file.paper
+    more: dict[str, Any] = {} if paper == "kim2019" else {"embed": True}
+    # Hamel 2013, section 5: the first 30 s of full songs.
+    seconds = 30.0 if paper == "hamel2013" else None
+    with load_extractor(
+        training.extractor, checkpoint=checkpoint, device=device, max_seconds=seconds
+    ) as extractor:
         extractor.extract_to(
             store, paths, root=target.audio, format="npz", progress=False, workers=workers, **more
         )
@@ -97,9 +108,11 @@ def _evaluated(
         workers=max(1, workers),
         epochs=target.epochs or None,
         repeats=target.repeats,
+        draws=target.draws,
     )
-    if study.file.paper == "kim2019":
-        return evaluate("mlp", [[str(store)]], labels, options)
+    if study.file.paper != "kim2018":
+        protocol = "mlp" if study.file.paper == "kim2019" else "hamel2013"
+        return evaluate(protocol, [[str(store)]], labels, options)
     protocol = "source-grid" if training.strategy == STN else "transfer-head"
     return evaluate(protocol, [[str(store)]], labels, options)
 
@@ -119,6 +132,7 @@ def _record(report: ScoreReport) -> dict[str, Any]:
         "scores": [asdict(scores) for scores in report.scores],
         "settings": dict(report.settings),
         "notes": list(report.notes),
+        "pairing": None if report.pairing is None else asdict(report.pairing),
     }
 
 
@@ -140,4 +154,5 @@ def report_of(record: Mapping[str, Any], features: str = "", origin: str = "") -
         record["settings"],
         tuple(record["notes"]),
         origin=origin,
+        pairing=Pairing(**record["pairing"]) if record.get("pairing") else None,
     )

@@ -193,8 +193,10 @@ def label_sets(config: TrainConfig, manifest: Manifest, column: str) -> Mapping[
     if not several:
         return {column: partial(labels_of, column, None)}
     words: dict[str, set[str]] = {}
-    for dataset, bag in zip(datasets, manifest.bags(column), strict=True):
-        words.setdefault(dataset or "", set()).update(bag or ())
+    rows = zip(datasets, manifest.bags(column), manifest.split, strict=True)
+    for dataset, bag, split in rows:
+        if split != "test":
+            words.setdefault(dataset or "", set()).update(bag or ())
     return {
         f"{dataset}:{column}": partial(labels_of, column, dataset)
         for dataset in sorted(words)
@@ -210,7 +212,7 @@ def _kept(
     family, digest = config.extractor.partition("-")[0], material.manifest.sha256
     decided_by = [FORMAT, digest, family, source, config.sources.factors, config.seed]
     decided_by += [config.validation.share, config.sources.taste, str(material.cache.mel)]
-    decided_by += _beside_the_manifest(source, material)
+    decided_by += _beside_the_manifest(source, material) + list(config.sources.leave_out)
     key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]
     path = config.cache / f"targets-{source.replace(':', '-').replace('/', '-')}-{key}.npz"
     if path.is_file():
