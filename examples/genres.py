@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mirfeat.transformer import AudioFeatures
+from mirfeat.adapters.scikit_learn import AudioFeatures
 
 MUSIC = Path(__file__).parent / "music"
 

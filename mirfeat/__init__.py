@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from mirfeat.version import __version__
 
 if TYPE_CHECKING:
+    from mirfeat.adapters.onnx import export_onnx
+    from mirfeat.adapters.scikit_learn import AudioFeatures
     from mirfeat.audio.clip import Audio
     from mirfeat.checkpoints.info import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
@@ -26,11 +28,10 @@ if TYPE_CHECKING:
     from mirfeat.results.embedding import Embedding
     from mirfeat.results.table import FeatureTable
     from mirfeat.store.reading import load_embeddings, load_features
-    from mirfeat.transformer import AudioFeatures
 
 _HOME = {
     "Audio": "audio.clip",
-    "AudioFeatures": "transformer",
+    "AudioFeatures": "adapters.scikit_learn",
     "Embedding": "results.embedding",
     "Extractor": "extractor",
     "FeatureTable": "results.table",
@@ -38,6 +39,7 @@ _HOME = {
     "MirfeatWarning": "errors",
     "concatenate": "loading",
     "example": "explore.excerpts",
+    "export_onnx": "adapters.onnx",
     "extract_dataset": "distributed.cluster",
     "extract_on_devices": "distributed.devices",
     "find_audio": "audio.collection",
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "concatenate",
     "example",
+    "export_onnx",
     "extract_dataset",
     "extract_on_devices",
     "find_audio",

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from mirfeat.checkpoints import sharing
 from mirfeat.checkpoints.sharing import Metrics
 from mirfeat.errors import AudioError, ConfigError, MirfeatWarning, OptionError
 from mirfeat.networks.spec import ExtractorSpec
+from mirfeat.pipeline.centred import embedding_around
 from mirfeat.pipeline.clip import embedding_of, new_clip, vector_of
 from mirfeat.pipeline.module import FeatureModule, Output
 from mirfeat.pipeline.predicting import Predicting
@@ -104,10 +105,31 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         results = self.run("raise", workers, progress=False).results(clips)
         return np.stack([result.vector for result in results if result.vector is not None])
 
-    def embed(self, audio: AudioLike, sample_rate: int | None = None) -> Embedding:
-        """All rows of one clip with their times; arguments and errors as :meth:`extract`."""
-        unit = self._only("embed")
-        clip = new_clip("audio", self._source(audio, sample_rate), [unit], keep_rows=True)
+    def embed(
+        self,
+        audio: AudioLike,
+        sample_rate: int | None = None,
+        *,
+        edges: Literal["inside", "pad"] = "inside",
+        hop_seconds: float | None = None,
+    ) -> Embedding:
+        """All rows of one clip with their times; arguments and errors as :meth:`extract`.
+
+        Segments lie inside the clip. With ``edges="pad"`` they are centred on every hop from 0 on,
+        with silence beyond the ends, and ``hop_seconds`` may be any.
+
+        Raises:
+            OptionError: ``hop_seconds`` without ``edges="pad"``, or less than a sample.
+        """
+        unit, source = self._only("embed"), self._source(audio, sample_rate)
+        if edges not in ("inside", "pad") or (edges == "inside" and hop_seconds is not None):
+            raise OptionError(
+                f"embed: edges={edges!r}, hop_seconds={hop_seconds}. Edges are 'inside' or 'pad'; "
+                "without 'pad' the hop is that of load_extractor(hop_seconds=…)."
+            )
+        if edges == "pad":
+            return embedding_around(source, unit, self.max_seconds, hop_seconds)
+        clip = new_clip("audio", source, [unit], keep_rows=True)
         return embedding_of(run_one(clip, [unit], self.max_seconds).rows[0], unit)
 
     def embed_file(self, path: PathLike) -> Embedding:

@@ -53,19 +53,34 @@ def _named(spec: ExtractorSpec, name: str) -> Weights | None:
         return _open(spec)
     kind, colon, seed = name.partition(":")
     if kind == "random":
-        assert spec.initialise is not None
         number = _seed(name, seed if colon else "0")
         # Not of the tensors: statistics calibrated at load differ in the last digits between
         # processors, and runs on several machines are still the same run.
         recipe = f"{spec.name} {spec.version} random {number}"
         identity = hashlib.sha256(recipe.encode()).hexdigest()
-        return replace(spec.initialise(number), sha256=identity)
+        return replace(_drawn(spec, number), sha256=identity)
     for published in spec.checkpoints:
         if published.name == name:
             return _published(spec, published)
     if kind == fourtu.NAME and fourtu.takes(spec.name):
         return _from_4tu(spec, fourtu.experiment(spec.name, name))
     return None
+
+
+# Two seconds for choi2017, whose statistics come from sounds. Specs are compared by identity.
+_DRAWN: dict[tuple[int, int], tuple[ExtractorSpec, Weights]] = {}
+_MOST_DRAWN = 4
+
+
+def _drawn(spec: ExtractorSpec, seed: int) -> Weights:
+    """Untrained weights of a seed; the last ones are kept, their tensors are only read."""
+    assert spec.initialise is not None
+    key = id(spec), seed
+    kept = _DRAWN.pop(key, None) or (spec, spec.initialise(seed))
+    _DRAWN[key] = kept
+    while len(_DRAWN) > _MOST_DRAWN:
+        _DRAWN.pop(next(iter(_DRAWN)), None)
+    return kept[1]
 
 
 def _open(spec: ExtractorSpec) -> Weights:

@@ -103,6 +103,12 @@ def _map(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.export import export
+
+    return export(arguments)
+
+
 def _download(arguments: argparse.Namespace) -> int:
     from mirfeat.checkpoints import downloads
     from mirfeat.checkpoints.sources import load_weights
@@ -206,6 +212,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tags": _tags,
     **dict.fromkeys(("demo", "map"), _map),
     "similar": _similar,
+    "export": _export,
     "download": _download,
     "calibrate": _calibrate,
     **dict.fromkeys(("manifest", "cache", "targets", "train", "study"), _training),

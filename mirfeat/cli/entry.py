@@ -17,7 +17,6 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from mirfeat import interrupts
 from mirfeat.cli.commands import COMMANDS
 from mirfeat.cli.next_steps import next_steps
 from mirfeat.cli.output import (
@@ -34,6 +33,7 @@ from mirfeat.cli.output import (
 from mirfeat.cli.parser import get_parser
 from mirfeat.cli.streams import replace_closed_streams
 from mirfeat.errors import AudioError, CheckpointError, ExtractionError, MirfeatError
+from mirfeat.store import interrupts
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -61,6 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     _add_loading(command)
     add_explore(add)
+    _add_export(add("export", "An extractor as an ONNX file: samples in, vectors out."))
     command = add("download", "Fill the cache folder for offline use.")
     command.add_argument("names", nargs="*", metavar="NAME")
     command.add_argument("--all", action="store_true", help="for all extractors")
@@ -73,6 +74,13 @@ def get_parser() -> argparse.ArgumentParser:
     add_training(add)
     _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
     return parser
+
+
+def _add_export(command: Any) -> None:
+    command.add_argument("extractor", metavar="NAME", help="see 'mirfeat list'")
+    command.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="where to")
+    command.add_argument("--rows", action="store_true", help="all rows instead of the vector")
+    _add_loading(command, vector=True)
 
 
 def _add_datasets(command: Any) -> None:

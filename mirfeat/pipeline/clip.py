@@ -6,7 +6,7 @@ rows where they are wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,12 +150,17 @@ def embedding_arrays(rows: ClipRows, sample_rate: int) -> dict[str, Any]:
 
 def embedding_of(rows: ClipRows, unit: Unit) -> Embedding:
     """All rows of a clip, which were kept, with their times and the blocks of a row."""
+    return embedding_from(embedding_arrays(rows, unit.spec.mel.sample_rate), unit)
+
+
+def embedding_from(arrays: Mapping[str, Any], unit: Unit) -> Embedding:
+    """An embedding of these arrays, with the blocks of a row."""
     blocks, start = {}, 0
     for block, size in unit.model.block_sizes.items():
         blocks[block] = slice(start, start + size)
         start += size
     return Embedding(
-        **embedding_arrays(rows, unit.spec.mel.sample_rate),
+        **arrays,
         blocks=blocks,
         row_names=unit.row_names,
         provenance=unit.provenance,

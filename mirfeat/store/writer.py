@@ -15,11 +15,10 @@ from types import TracebackType
 
 import filelock
 
-from mirfeat import interrupts
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
 from mirfeat.results.outcomes import Failure
-from mirfeat.store import matrix
+from mirfeat.store import interrupts, matrix
 from mirfeat.store.claims import LOCK, refuse_foreign, remove_leftovers
 from mirfeat.store.clip_files import ClipFiles
 from mirfeat.store.contents import data_files

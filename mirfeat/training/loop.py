@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mirfeat import interrupts
 from mirfeat.errors import TrainingError
 from mirfeat.networks import checkpoint
 from mirfeat.runs.progress import Shown, Steps
+from mirfeat.store import interrupts
 from mirfeat.training import schedule
 from mirfeat.training.augment import Augmenter
 from mirfeat.training.crops import Batch, CropSource, augmentation_seed, crop_stream

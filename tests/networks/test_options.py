@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import mirfeat
+from mirfeat.adapters.scikit_learn import AudioFeatures
 from mirfeat.cli.parser import get_parser
 from mirfeat.errors import OptionError
 from mirfeat.networks.frontend import Frontend
 from mirfeat.networks.options import COMMON, common, defaults
 from mirfeat.networks.registry import get_spec, list_extractors
-from mirfeat.transformer import AudioFeatures
 
 TYPED = {"layers", "sources", "batch_norm"}  # options of single extractors, for completion
 NAMES = {option.name for option in COMMON}

@@ -77,7 +77,7 @@ def test_an_installed_package_reaches_scikit_learn_and_workers(site: Path, tmp_p
     script.write_text(
         "import numpy as np, pickle\n"
         "from sklearn.base import clone\n"
-        "from mirfeat.transformer import AudioFeatures\n"
+        "from mirfeat.adapters.scikit_learn import AudioFeatures\n"
         "sound = (np.sin(np.arange(32_000, dtype=np.float32) / 9), 16_000)\n"
         "features = AudioFeatures('roots', options={'bands': 3})\n"
         "for one in (features, clone(features), pickle.loads(pickle.dumps(features))):\n"

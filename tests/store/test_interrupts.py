@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mirfeat import interrupts
+from mirfeat.store import interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 

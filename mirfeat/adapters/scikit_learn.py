@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
-from mirfeat.errors import OptionError
+from mirfeat.adapters.vector_cache import VectorCache
+from mirfeat.errors import EmptyAudioError, OptionError
 from mirfeat.extractor import Extractor
 from mirfeat.loading import load_extractor
 
@@ -22,6 +25,11 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     frame column of paths, (n,) or (n, 1). The output is float32 (n, dimension). Nothing is learnt
     from X, so ``transform`` works without ``fit``. The network is loaded at first use; clones and
     pickles carry the parameters only.
+
+    A grid search asks for the same files again in every fold: give it a folder as ``cache``, and
+    each file is extracted once for each setting of the extractor. Vectors are kept by path, size
+    and time of change of a file and by what decides the numbers, so changed files are extracted
+    anew. Several processes may share the folder. Arrays and URLs are not kept.
 
     Args:
         extractor: name for :func:`mirfeat.load_extractor`.
@@ -37,8 +45,10 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         device: as in ``load_extractor``.
         batch_size: as in ``load_extractor``.
         precision: as in ``load_extractor``.
-        on_error: ``"raise"`` stops at the first bad item, ``"nan"`` gives it a row of NaN.
+        on_error: ``"raise"`` stops at the first bad item, ``"nan"`` gives it a row of NaN; so for
+            empty cells (None, NaN, pandas.NA).
         workers: decoding threads; None is a good number for the machine.
+        cache: folder in which vectors of files are kept; None is none.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         precision: Literal["float32", "bfloat16", "float16"] = "float32",
         on_error: Literal["raise", "nan"] = "raise",
         workers: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.extractor = extractor
         self.layers = layers
@@ -75,6 +86,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.precision = precision
         self.on_error = on_error
         self.workers = workers
+        self.cache = cache
 
     def fit(self, X: Any = None, y: Any = None) -> AudioFeatures:  # noqa: N803
         """Load the network; nothing is learnt from X."""
@@ -92,12 +104,40 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise OptionError(f"on_error={self.on_error!r}: it is 'raise' or 'nan'.")
         extractor, items = self._load(), _items(X)
         values = np.full((len(items), extractor.dimension), np.nan, dtype=np.float32)
+        kept: VectorCache | None = None
+        if self.cache is not None:
+            kept = VectorCache(self.cache, extractor.provenance, extractor.dimension)
+        # By place, so that a file that comes twice is extracted once.
+        asked: dict[Any, list[int]] = {}
+        for row in self._filled(items):
+            place = kept.place(items[row]) if kept else None
+            if kept and (vector := kept.find(place)) is not None:
+                values[row] = vector
+            else:
+                asked.setdefault(place or row, []).append(row)
         results = extractor.extract_many(
-            items, on_error=self.on_error, workers=self.workers, progress=False
+            [items[rows[0]] for rows in asked.values()],
+            on_error=self.on_error,
+            workers=self.workers,
+            progress=False,
         )
-        for row, result in enumerate(results):
-            values[row] = result.vector
+        for (place, rows), result in zip(asked.items(), results, strict=True):
+            values[rows] = result.vector
+            if kept and isinstance(place, Path) and result.status == "ok":
+                assert result.vector is not None
+                kept.keep(place, result.vector)
         return values
+
+    def _filled(self, items: Sequence[Any]) -> Iterator[int]:
+        """Indices of the items that are there."""
+        for row, item in enumerate(items):
+            if not _empty(item):
+                yield row
+            elif self.on_error == "raise":
+                raise EmptyAudioError(
+                    f"X[{row}] is {item!r}, where audio belongs. on_error='nan' makes such cells "
+                    "rows of NaN."
+                )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns, for example ``choi2017.layer3.07.std``."""
@@ -106,7 +146,7 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _load(self) -> Extractor:
         """The extractor for the current parameters, loaded once for each set of them."""
         options = self.get_params(deep=False)
-        for name in ("extractor", "on_error", "workers"):
+        for name in ("extractor", "on_error", "workers", "cache"):
             del options[name]
         options |= options.pop("options") or {}
         wanted = (self.extractor, options)
@@ -130,6 +170,12 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def _empty(item: Any) -> bool:
+    """Whether a cell of a table holds nothing: None, NaN, pandas.NA, pandas.NaT."""
+    missing = type(item).__name__ in ("NAType", "NaTType")
+    return item is None or missing or (isinstance(item, float) and math.isnan(item))
 
 
 def _items(X: Any) -> list[Any]:  # noqa: N803
