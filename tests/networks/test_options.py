@@ -21,7 +21,7 @@ def test_python_scikit_learn_and_the_command_line_take_the_same_options() -> Non
     loading = inspect.signature(mirfeat.load_extractor).parameters
     assert set(loading) - {"name", "options"} == NAMES | TYPED
     assert set(AudioFeatures._get_param_names()) == {
-        *NAMES, *TYPED, "extractor", "options", "on_error", "workers",
+        *NAMES, *TYPED, "extractor", "options", "on_error", "workers", "cache",
     }  # fmt: skip
     arguments = get_parser().parse_args(["extract", "x", "-m", "mfcc", "-o", "y"])
     assert NAMES | TYPED | {"option"} <= set(vars(arguments))
