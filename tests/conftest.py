@@ -1,18 +1,23 @@
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 # A busy machine is no failure of the code.
 settings.register_profile("mirfeat", deadline=None)
 settings.load_profile("mirfeat")
 
-# Small networks: threads of torch that wait for each other on a shared machine cost more than they
-# gain (measured: twice the time).
+# Small networks and matrices: threads that wait for each other on a shared machine cost more than
+# they gain (measured: twice the time). The environment is for the processes that tests start.
 torch.set_num_threads(1)
+threadpool_limits(1)
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 REPOSITORY = Path(__file__).parents[1]
 
