@@ -44,4 +44,7 @@ def add_reproduce(command: Any) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     command.add_argument("--folds", metavar="N", help="other than the paper's")
     command.add_argument("--strategies", default="paper", help="paper, all, or e.g. 12345,5")
+    command.add_argument(
+        "--train", action="store_true", help="kim2018: its own trainings too, on fma-medium (days)"
+    )
     command.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2")

@@ -18,6 +18,7 @@ import mirfeat
 from mirfeat.cli.evaluate import progress_of, write_json
 from mirfeat.cli.output import shown_progress
 from mirfeat.cli.report import parse_extractor, slug
+from mirfeat.cli.reproduce_training import own_trainings
 from mirfeat.errors import CheckpointError, LabelsError, OptionError
 from mirfeat.evaluation import summaries
 from mirfeat.evaluation.datasets import Dataset, get_dataset, list_datasets, load_labels
@@ -54,6 +55,12 @@ class PaperPlan:
     missing: tuple[tuple[str, str], ...] = ()
 
 
+# Other folders that a data set may be in: the same files chosen in another way; FMA's archives.
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "gtzan-genre-fault-filtered": ("gtzan-genre", "gtzan_genre"),
+    "fma-medium": ("fma", "."),
+    "fma-small": ("fma", "."),
+}
 _KIM2019 = tuple(
     (f"kim2019-{name}",) for name in ("ss-r", "ms-sr-fc", "ms-cr-6", "ms-cr-4", "ms-cr-2", "mss-cr")
 )
@@ -81,7 +88,10 @@ PLANS: Mapping[str, PaperPlan] = {
         folds="10",
         missing=(
             ("Table 3", "mirfeat evaluate nearest-labels -m hamel2013-genre"),
-            ("embeddings without the data set they are scored on", "mirfeat train, for each"),
+            (
+                "embeddings without the data set they are scored on",
+                "mirfeat study, of hamel2013",
+            ),
         ),
     ),
     "kim2018": PaperPlan(
@@ -90,19 +100,17 @@ PLANS: Mapping[str, PaperPlan] = {
         ("source-grid",),
         rows=True,
         published="combinations",
-        missing=(
-            ("Table 4 with a training for each combination", "mirfeat train, for each"),
-            ("Table 5: the wide single-task network", "nothing: it is not built"),
-        ),
+        missing=(("other data than fma-medium", "mirfeat study, with targets of your own"),),
     ),
     "kim2019": PaperPlan(
         "Kim et al. 2019: one deep music representation to rule them all?",
         _KIM2019,
         ("mlp",),
         missing=(
-            ("Figs. 11 to 15, Table 6", "mirfeat evaluate comparison --runs, of many trainings"),
+            ("Figs. 7 to 14, Table 6", "mirfeat study, of kim2019"),
+            ("Fig. 15", "mirfeat evaluate compactness"),
             ("recommendation", "mirfeat evaluate recommendation --interactions"),
-            ("Fig. 16", "mirfeat evaluate map --topics"),
+            ("Fig. 16", "mirfeat evaluate map --extractor"),
         ),
     ),
 }
@@ -124,12 +132,16 @@ def reproduce(arguments: argparse.Namespace) -> Path:
     sections, tasks = [], dict[str, Evaluation]()
     with _offline():
         for dataset in map(get_dataset, list_datasets(arguments.paper)):
-            for task, evaluation in _scores(plan, dataset, arguments, missing):
+            root = _root(dataset, arguments.data, missing)
+            if root is None:
+                continue
+            for task, evaluation in _scores(plan, dataset, root, arguments, missing):
                 tasks[task] = evaluation
                 figures = draw(evaluation)
                 for name, drawing in figures.items():
                     drawing.save(arguments.output / "figures" / task, name)
                 sections.append(Section(task, dataset.title, evaluation, tuple(figures.values())))
+            sections += own_trainings(arguments, dataset.name, root, missing)
     missing += plan.missing
     tables = _overall(arguments.paper, tasks)
     rest = Table("Not here", ("what", "where from"), tuple(missing))
@@ -141,24 +153,32 @@ def reproduce(arguments: argparse.Namespace) -> Path:
     return write_page(arguments.output / "reproduce.html", plan.title, said, every)
 
 
-def _scores(
-    plan: PaperPlan, dataset: Dataset, arguments: argparse.Namespace, missing: list[tuple[str, str]]
-) -> Iterator[tuple[str, Evaluation]]:
-    """Results of a data set for each of its targets, by the paper's name of the task."""
+def _root(dataset: Dataset, data: Path, missing: list[tuple[str, str]]) -> Path | None:
+    """Folder of a data set, or None with the reason among what is missing."""
     if dataset.kind not in ("classification", "regression"):
         missing.append((dataset.title, f"{dataset.kind}: not part of this command"))
-        return
-    root = find_folder(dataset, arguments.data)
+        return None
+    try:
+        root = find_folder(dataset, data)
+    except LabelsError as error:
+        missing.append((dataset.title, str(error)))
+        return None
     if root is None:
         missing.append((dataset.title, " or ".join(dataset.where)))
-        return
+    return root
+
+
+def _scores(
+    plan: PaperPlan,
+    dataset: Dataset,
+    root: Path,
+    arguments: argparse.Namespace,
+    missing: list[tuple[str, str]],
+) -> Iterator[tuple[str, Evaluation]]:
+    """Results of a data set for each of its targets, by the paper's name of the task."""
     for target in dataset.targets:
         task = dataset.name if len(dataset.targets) == 1 else f"{dataset.name}-{target}"
-        try:
-            labels = load_labels(dataset, root, target=target)
-        except LabelsError as error:
-            missing.append((dataset.title, str(error)))
-            return
+        labels = load_labels(dataset, root, target=target)
         stores = list(_features(plan, dataset, root, labels, arguments, missing))
         options = Options(
             target=target,
@@ -177,11 +197,28 @@ def _scores(
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:
-    """Where a data set lies below ``data``: by its own name, or that of its loader in mirdata."""
+    """Where a data set lies below ``data``: a folder of its own name, or of its loader in mirdata.
+
+    FMA may lie in ``data`` itself, as its archives unpack.
+
+    Raises:
+        LabelsError: there are such folders, but the labels in none of them can be read.
+    """
     loader = (dataset.package or "").rpartition(":")[2]
-    names = [dataset.name, dataset.name.replace("-", "_"), loader]
+    names = [dataset.name, dataset.name.replace("-", "_"), loader, *_ALSO.get(dataset.name, ())]
     folders = [data / name for name in dict.fromkeys(filter(None, names))]
-    return next((folder for folder in folders if folder.is_dir()), None)
+    problem = None
+    for folder in folders:
+        if folder.is_dir():
+            try:
+                load_labels(dataset, folder, target=dataset.targets[0])
+            except LabelsError as error:
+                problem = problem or (None if folder == data else error)
+            else:
+                return folder
+    if problem:
+        raise problem
+    return None
 
 
 def _features(

@@ -20,6 +20,7 @@ FMA_PARTS = {"fma_small": {"small"}, "fma_medium": {"small", "medium"}}
 # The two names that head each of its columns; the number of the track has none.
 _NUMBER, _SUBSET, _SPLIT = ("", ""), ("set", "subset"), ("set", "split")
 _GENRE, _ARTIST = ("track", "genre_top"), ("artist", "id")
+_GENRES = ("track", "genres_all")
 
 
 def read_urbansound8k(root: Path) -> Columns:
@@ -95,6 +96,29 @@ def _read_fma(root: Path, folder: str) -> Columns:
         (id, line[_GENRE], line[_ARTIST], line[_SPLIT]) for id, line in zip(ids, lines, strict=True)
     ]
     return columns(("id", "label", "artist", "split"), rows)
+
+
+def fma_genres(root: Path) -> dict[str, tuple[str, ...]]:
+    """All genres of each track of FMA, subgenres among them, by its number of six digits.
+
+    Empty where fma_metadata has no genres.csv. The paper takes all genres of a track, the authors'
+    code those that its artist named; these are all, with those above them (``genres_all``).
+
+    Raises:
+        AbsentError: no tracks.csv, or a genre that genres.csv does not have.
+    """
+    tracks = find_file(root, "fma_metadata/tracks.csv")
+    path = tracks.parent / "genres.csv"
+    if not path.is_file():
+        return {}
+    titles = {line["genre_id"]: line["title"] for line in _records(path, ("genre_id", "title"))}
+    found = {}
+    for line in _fma_tracks(tracks):
+        numbers = [part.strip() for part in line.get(_GENRES, "").strip("[] ").split(",")]
+        if unknown := [number for number in numbers if number and number not in titles]:
+            raise AbsentError(f"{path.name} has no genre {unknown[0]} of {line[_NUMBER]}.")
+        found[line[_NUMBER].zfill(6)] = tuple(titles[number] for number in numbers if number)
+    return found
 
 
 read_fma_small = partial(_read_fma, folder="fma_small")
