@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from mirfeat.version import __version__
 
 if TYPE_CHECKING:
+    from mirfeat.adapters.audio_column import AudioColumn
+    from mirfeat.adapters.loaded_sets import extract_loaded
     from mirfeat.adapters.onnx import export_onnx
     from mirfeat.adapters.scikit_learn import AudioFeatures
     from mirfeat.audio.clip import Audio
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Audio": "audio.clip",
+    "AudioColumn": "adapters.audio_column",
     "AudioFeatures": "adapters.scikit_learn",
     "Embedding": "results.embedding",
     "Extractor": "extractor",
@@ -41,6 +44,7 @@ _HOME = {
     "example": "explore.excerpts",
     "export_onnx": "adapters.onnx",
     "extract_dataset": "distributed.cluster",
+    "extract_loaded": "adapters.loaded_sets",
     "extract_on_devices": "distributed.devices",
     "find_audio": "audio.collection",
     "info": "checkpoints.info",
@@ -54,6 +58,7 @@ _HOME = {
 
 __all__ = [
     "Audio",
+    "AudioColumn",
     "AudioFeatures",
     "Embedding",
     "Extractor",
@@ -65,6 +70,7 @@ __all__ = [
     "example",
     "export_onnx",
     "extract_dataset",
+    "extract_loaded",
     "extract_on_devices",
     "find_audio",
     "info",

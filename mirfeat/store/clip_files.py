@@ -41,7 +41,7 @@ class ClipFiles:
     npz holds ``vector``, or with an embedding its arrays; npy the bare vector or values.
     """
 
-    suffix, joined = ".csv", "index.csv"
+    suffix, joined, folder = ".csv", "index.csv", ""
 
     def __init__(self, folder: Path, kind: str) -> None:
         """Clip files below ``folder``."""

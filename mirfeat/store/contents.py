@@ -26,7 +26,11 @@ class ChangedError(StoreError):
 
 def data_files(folder: Path, row_files: RowFiles) -> list[Path]:
     """Files with rows, oldest first."""
-    numbered = sorted(folder.glob(f"part-{'[0-9]' * 6}{row_files.suffix}"))
+    # An earlier mirfeat wrote parquet beside store.json.
+    folders = dict.fromkeys((folder, folder / row_files.folder))
+    pattern = f"part-{'[0-9]' * 6}{row_files.suffix}"
+    found = [path for place in folders for path in place.glob(pattern)]
+    numbered = sorted(found, key=lambda path: path.name)
     joined = folder / row_files.joined if row_files.joined else None
     return [joined, *numbered] if joined and joined.exists() else numbered
 

@@ -16,7 +16,7 @@ from mirfeat.store.ids import checked_id
 class CsvRows:
     """Comma-separated values, UTF-8, one column a feature, shortest exact float32 text."""
 
-    suffix, joined = ".csv", "features.csv"
+    suffix, joined, folder = ".csv", "features.csv", ""
 
     def __init__(self, feature_names: Sequence[str]) -> None:
         """Columns are the facts, then ``feature_names``."""

@@ -60,6 +60,11 @@ class RowFiles(Protocol):
         """Name of the one file that they become at a clean end, if they do."""
         ...
 
+    @property
+    def folder(self) -> str:
+        """Where in the store numbered files are written: a folder in it, or "" for the store."""
+        ...
+
     def announce(self, path: Path, rows: Sequence[Row]) -> None:
         """Before ``write(path, …)``: these clips have a row already, of another state of theirs."""
         ...

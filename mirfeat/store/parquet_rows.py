@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ from mirfeat.store.ids import checked_id
 
 
 class ParquetRows:
-    """Parquet with the vector as a fixed-size list of float32 (extra ``mirfeat[parquet]``)."""
+    """Parquet with the vector as a fixed-size list of float32 (extra ``mirfeat[parquet]``).
 
-    suffix, joined = ".parquet", None
+    The files lie in a folder of their own, which other libraries open as one table. ``about`` is
+    kept in each file's schema, as JSON under the key ``mirfeat``.
+    """
 
-    def __init__(self, dimension: int) -> None:
+    suffix, joined, folder = ".parquet", None, "rows"
+
+    def __init__(self, dimension: int, about: Mapping[str, Any] | None = None) -> None:
         """Vectors of ``dimension`` numbers."""
         try:
             import pyarrow as pa  # an extra: large, and only this format needs it
@@ -32,7 +37,8 @@ class ParquetRows:
         self._pq: Any = pq
         types = (pa.string(), pa.float64(), pa.int64(), pa.string(), pa.int64(), pa.int64())
         fields = [*zip(FACTS, types, strict=True), ("vector", pa.list_(pa.float32(), dimension))]
-        self._schema = pa.schema(fields)
+        about_all = {"mirfeat": json.dumps(about)} if about else None
+        self._schema = pa.schema(fields, metadata=about_all)
 
     def announce(self, path: Path, rows: Sequence[Row]) -> None:
         """Nothing: a row of before stays as it is until the new one is there."""

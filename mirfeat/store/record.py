@@ -1,9 +1,9 @@
 """A folder of extracted vectors: what is in it, and what it says of itself.
 
 ``store.json`` says how it was made (provenance, feature names, format), ``failures.csv`` what
-gave no vector, ``features.csv``, ``index.csv`` or ``part-*`` hold the rows. Each file is whole or
-not there. A folder that a job array filled has one such store for each shard (``jobarray.py``) and
-is read as one.
+gave no vector; ``features.csv``, ``index.csv``, ``part-*`` or ``rows/part-*`` hold the rows. Each
+file is whole or not there. A folder that a job array filled has one such store for each shard
+(``jobarray.py``) and is read as one.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ class StoreInfo:
         if self.format == "csv":
             return CsvRows(self.feature_names)
         if self.format == "parquet":
-            return ParquetRows(len(self.feature_names))
+            about = {
+                "feature_names": self.feature_names,
+                "provenance": self.provenance.to_dict(),
+            }
+            return ParquetRows(len(self.feature_names), about)
         return ClipFiles(folder, self.format)
 
 

@@ -180,7 +180,8 @@ class StoreWriter:
         self._waiting = {}
 
     def _write_rows(self, rows: list[Row]) -> None:
-        path = self._folder / f"part-{self._next_number:06d}{self._row_files.suffix}"
+        name = f"part-{self._next_number:06d}{self._row_files.suffix}"
+        path = self._folder / self._row_files.folder / name
         # Noted first: where writing fails, there may be such a file all the same.
         self._next_number, stale = self._next_number + 1, self._stale
         self._stale = self._changed = True

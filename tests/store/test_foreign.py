@@ -34,7 +34,7 @@ def store_with_id(folder: Path, id: str, format: str) -> None:
         store.add(row("song"))
     if format == "parquet":
         pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-        (path,) = folder.glob("part-*.parquet")
+        (path,) = folder.glob("rows/part-*.parquet")
         table = pq.read_table(path)
         ids = pa.array([id], table.schema.field("id").type)
         pq.write_table(table.set_column(0, table.schema.field("id"), ids), path)

@@ -69,7 +69,7 @@ def test_after_a_clean_end_there_is_what_the_format_promises(
     write(tmp_path / "feats", info(format), *rows)
     data = {
         "csv": {"features.csv"},
-        "parquet": {"part-000001.parquet"},
+        "parquet": {"rows/part-000001.parquet"},
         "npz": {"index.csv", "a.wav.npz", "sub/b.wav.npz"},
         "npy": {"index.csv", "a.wav.npy", "sub/b.wav.npy"},
     }[format]
