@@ -21,6 +21,8 @@ from mirfeat.files import readable
 logger = logging.getLogger("mirfeat")
 
 # Beside a mistyped one; near ones are looked for among them.
+# What a list of files is called, and no audio.
+_LIST_SUFFIXES = (".txt", ".lst", ".m3u", ".m3u8", ".csv", ".tsv")
 _MOST_NAMES = 10_000
 # Endings looked for in folders. Files named one by one are taken whatever they are called.
 # fmt: off
@@ -101,6 +103,7 @@ def _taken(
     if is_url(given):
         remote = files_in(given, AUDIO_SUFFIXES, recursive=recursive)
         return ([Remote(given)], [folder_of(given)]) if remote is None else ([*remote], [given])
+    _refuse_unmarked_list(given)
     if os.path.isdir(given):
         return [*_in_folder(given, recursive, links)], [given]
     # A file that is not there is listed as failed, so that one of many does not end a run.
@@ -109,6 +112,14 @@ def _taken(
     if os.path.islink(given):
         links.add(os.path.abspath(given))
     return [Path(given)], [folder_of(given)]
+
+
+def _refuse_unmarked_list(given: str) -> None:
+    """OptionError for a list of files that is given as if it were audio."""
+    if given == "-" and not os.path.lexists(given):
+        raise OptionError("-: a list of files on standard input is written @-.")
+    if given.lower().endswith(_LIST_SUFFIXES) and os.path.isfile(given):
+        raise OptionError(f"{given}: a list of files is written @{given}.")
 
 
 def _nothing_there(given: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mirfeat.errors import OptionError
 from mirfeat.networks.options import Option
+from mirfeat.version import __version__
 
 
 def add_progress(command: Any, default: Any = None) -> None:
@@ -19,12 +20,22 @@ def add_progress(command: Any, default: Any = None) -> None:
     )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser of whole words: an abbreviation means something else once there are more options."""
+
+    def __init__(self, **options: Any) -> None:
+        """A parser, and all parsers below it."""
+        super().__init__(**{"allow_abbrev": False, **options})
+
+
 def add_common(command: Any, default: Any = None) -> None:
     """Options of all commands."""
     flag: dict[str, Any] = {"action": "store_true", **({"default": default} if default else {})}
     command.add_argument("-v", "--verbose", help="say more on stderr", **flag)
     command.add_argument("-q", "--quiet", help="errors only", **flag)
     command.add_argument("--json", help="results as JSON", **flag)
+    version = f"mirfeat {__version__}"
+    command.add_argument("--version", action="version", version=version, help=argparse.SUPPRESS)
     add_progress(command, default)
 
 

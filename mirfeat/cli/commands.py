@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mirfeat.cli.output import (
@@ -148,14 +149,21 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.report import report
 
-    print(printable(report(arguments)))
+    _say_page(report(arguments), arguments.json)
     return 0
+
+
+def _say_page(page: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"page": str(page), "results": str(page.with_suffix(".json"))})
+    else:
+        print(printable(page))
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
     from mirfeat.cli.reproduce import reproduce
 
-    print(reproduce(arguments))
+    _say_page(reproduce(arguments), arguments.json)
     return 0
 
 
@@ -172,7 +180,10 @@ def _datasets(arguments: argparse.Namespace) -> int:
     table = write_labels(arguments.name, arguments.folder, arguments.output, **options)
     if not arguments.quiet:
         tell(f"{len(table)} clips")
-    print(printable(arguments.output))
+    if arguments.json:
+        print_json({"file": str(arguments.output), "clips": len(table)})
+    else:
+        print(printable(arguments.output))
     return 0
 
 
@@ -185,6 +196,14 @@ def _training(arguments: argparse.Namespace) -> int:
             tell(note)
     print_json(outcome.record) if arguments.json else print(outcome.text)
     return SOME_FAILED if outcome.failed else 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from mirfeat.cli.completion import script
+
+    text = script(arguments.shell)
+    print_json({"shell": arguments.shell, "script": text}) if arguments.json else print(text)
+    return 0
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -215,6 +234,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "download": _download,
     "calibrate": _calibrate,
+    "completion": _completion,
     **dict.fromkeys(("manifest", "cache", "targets", "train", "study"), _training),
     "evaluate": _evaluate,
     "report": _report,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mirfeat.cli.argument_types import add_common, checked, positive
+from mirfeat.cli.argument_types import Parser, add_common, checked, positive
 from mirfeat.cli.check_parser import CHECK_EXAMPLES, add_check
 from mirfeat.cli.evaluate_parser import (
     EVALUATE_EXAMPLES,
@@ -22,7 +22,7 @@ from mirfeat.version import __version__
 
 def get_parser() -> argparse.ArgumentParser:
     """Parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mirfeat",
         description="Feature vectors from music.",
         epilog=_EXAMPLES,
@@ -73,6 +73,8 @@ def get_parser() -> argparse.ArgumentParser:
     _add_datasets(add("datasets", "The papers' data sets: where to get them, their labels."))
     add_training(add)
     _add_calibrate(add("calibrate", "Batch-norm statistics for choi2017 from your music."))
+    command = add("completion", "A script by which a shell completes these commands.", _COMPLETION)
+    command.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser
 
 
@@ -115,11 +117,17 @@ examples:
 'mirfeat COMMAND --help' says more of each.
 """
 
+_COMPLETION = """\
+examples:
+  mirfeat completion bash > ~/.local/share/bash-completion/completions/mirfeat
+  mirfeat completion zsh > ~/.zfunc/_mirfeat      with ~/.zfunc in fpath
+"""
+
 _EXTRACT_EXAMPLES = """\
 examples:
   mirfeat extract music/ -m choi2017 -o feats
   mirfeat extract a.mp3 b.flac -m choi2017 --layers 135 -o feats --format npz
-  find . -name '*.ogg' | mirfeat extract @- -m mfcc -o feats
+  find . -name '*.ogg' -print0 | mirfeat extract @- -m mfcc -o feats
   mirfeat extract music/ -m choi2017 -o feats --shard 3/20
 
 Run it again to go on after an interruption: only files that are new or have
@@ -136,7 +144,7 @@ def _add_extract(command: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="file, folder, URL, @list.txt, or @- (a list on stdin)",
+        help="file, folder, URL, @list.txt, or @- (a list on stdin; NUL-separated too)",
     )
     command.add_argument(
         "-m", "--extractor", required=True, metavar="NAME", help="see 'mirfeat list'; a+b joins two"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,7 @@ class StoreWriter:
         with _disk(folder):
             # Before anything of ours is put there.
             refuse_foreign(folder)
+            self._made = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(folder / LOCK)
             try:
@@ -248,6 +249,15 @@ class StoreWriter:
     ) -> None:
         """Keep what is done, whatever ended the run; who interrupts it does not wait for more."""
         self.close(tidy=kind is None)
+        if kind is not None and self._made and not (self._homes or self.failures):
+            self._unmake()
+
+    def _unmake(self) -> None:
+        """Take a folder away that this run has made and put nothing into."""
+        with suppress(OSError):
+            for name in ("store.json", "failures.csv", LOCK):
+                (self._folder / name).unlink(missing_ok=True)
+            self._folder.rmdir()
 
 
 def _number_after(files: list[Path]) -> int:

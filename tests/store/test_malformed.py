@@ -72,7 +72,12 @@ def test_a_record_that_is_no_json_is_our_own_error(store: Path, text: str) -> No
     (store / "store.json").write_text(text, encoding="latin-1")
     with pytest.raises(StoreError):
         StoreInfo.read(store)
-    assert main(["evaluate", str(store), "--labels", str(store / "none.csv")]) == 2
+    assert (
+        main(
+            ["evaluate", "svm-grid", "--features", str(store), "--labels", str(store / "none.csv")]
+        )
+        == 2
+    )
 
 
 def test_statistics_of_embeddings_are_those_there_are(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_clip_made_anew_is_there_once(tmp_path: Path, format: Format) -> None:
 def ids_in(folder: Path, format: Format) -> list[str]:
     """Ids in all files of rows, whatever mirfeat makes of them."""
     ending = "parquet" if format == "parquet" else "csv"
-    paths = [path for path in folder.glob(f"*.{ending}") if path.stem != "failures"]
+    paths = [path for path in folder.rglob(f"*.{ending}") if path.stem != "failures"]
     return [id for path in paths for id, _ in info(format).row_files(folder).seen(path)]
 
 
@@ -424,7 +424,7 @@ def test_a_part_that_is_there_although_writing_it_failed_is_no_second_row(
     tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(folder: Path) -> None:
-        if any(folder.glob("part-*")):
+        if any(folder.rglob("part-*")):
             raise OSError(5, "Input/output error")
 
     store = open_store(tmp_path, info(format))
