@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all lint format fuzz goldens docs bench wheel try-wheel clean
+.PHONY: help demo test test-all test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -20,8 +20,15 @@ test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
 test-all: $(VENV)/.test ## All tests that this machine can run.
 	$(BIN)/python -m pytest -n auto -m ''
 
+test-lowest: ## Tests with the lowest versions that pyproject.toml allows, in .venv-lowest.
+	bash tests/with_versions.sh lowest
+
+test-newest: ## Tests with the newest versions that there are, in .venv-newest.
+	bash tests/with_versions.sh newest
+
 lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell
+	$(BIN)/mypy --strict tests/consumer/uses_mirfeat.py && $(BIN)/pyright --pythonpath $(BIN)/python tests/consumer/uses_mirfeat.py
 
 format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -45,7 +52,7 @@ try-wheel: wheel ## Install the wheel into an environment of its own and use it 
 	bash tests/try_wheel.sh dist/*.whl
 
 clean: ## Remove what make created.
-	rm -rf $(VENV) demo dist docs/_build docs/commands.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lowest .venv-newest demo dist docs/_build docs/commands.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)

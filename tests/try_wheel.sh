@@ -12,10 +12,25 @@ python3 -m venv "$place/venv"
 pip=("$place/venv/bin/python" -m pip --quiet --disable-pip-version-check)
 "${pip[@]}" install --no-index --no-deps torch 2>/dev/null || "${pip[@]}" install torch
 "${pip[@]}" install "$wheel"
+# What is in it, and links of its page: none may lead nowhere.
+python3 - "$wheel" <<'EOF'
+import re, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    names = wheel.namelist()
+    metadata = next(name for name in names if name.endswith("METADATA"))
+    page = wheel.read(metadata).decode()
+strange = [n for n in names if not n.startswith("mirfeat/") and ".dist-info/" not in n]
+assert not strange, strange
+assert "mirfeat/py.typed" in names and "mirfeat/adapters/onnx.py" in names
+relative = [link for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
+assert not relative, relative
+print(len(names), "files in the wheel")
+EOF
 cd "$place"
 export HF_HUB_OFFLINE=1 MIRFEAT_CACHE="$place/cache" PATH="$place/venv/bin:$PATH"
 mirfeat list
 mirfeat extract "$music" -m choi2017 -o features
+mirfeat demo -o demo --no-open
 mirfeat tags "$music/folk_tavern.opus" --top 3
 python - <<'EOF'
 import mirfeat

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,11 @@ class FeatureModule(nn.Module):
             self.model.network.strip()
         self.model.requires_grad_(trainable)
         self.train(trainable)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, samples: Tensor) -> Tensor:
+            """As :meth:`forward`; torch says Any."""
 
     def train(self, mode: bool = True) -> FeatureModule:
         """Set ``training``; what is inside stays as it is at inference."""
