@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from mirfeat.errors import AudioTooShortError, OptionError
 from mirfeat.networks.model import Rows, Strippable
@@ -119,6 +118,16 @@ class FeatureModule(nn.Module):
         return samples[:, :2] if samples.shape[1] > 2 else samples.expand(-1, 2, -1)
 
 
+def _known(condition: Any) -> bool:
+    """Whether a condition on lengths holds, as far as is known while torch.export traces."""
+    if isinstance(condition, bool):
+        return condition
+    # Sympy and a second of importing, for those who trace only.
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return statically_known_true(condition)
+
+
 # Lengths are symbols while torch.export traces.
 def _smaller(one: Any, other: Any) -> Any:
     return torch.sym_min(one, other)  # type: ignore[no-untyped-call]
@@ -131,7 +140,7 @@ def _larger(one: Any, other: Any) -> Any:
 def _tiled(audio: Tensor, whole: int) -> Tensor:
     """Clips of at least ``whole`` samples: shorter ones repeated."""
     length = audio.shape[2]
-    if statically_known_true(length >= whole):
+    if _known(length >= whole):
         return audio
     places = torch.arange(_larger(length, whole), device=audio.device)
     return audio[:, :, places % torch.full((), length, device=audio.device)]
@@ -139,7 +148,7 @@ def _tiled(audio: Tensor, whole: int) -> Tensor:
 
 def _padded(audio: Tensor, least: int) -> Tensor:
     """Clips of at least ``least`` samples: zeros behind shorter ones."""
-    if statically_known_true(audio.shape[2] >= least):
+    if _known(audio.shape[2] >= least):
         return audio
     return nn.functional.pad(audio, (0, _larger(least - audio.shape[2], 0)))
 
