@@ -46,8 +46,22 @@ def labels_of(arguments: argparse.Namespace, clips: Callable[[], Clips]) -> Labe
     elif Path(labels).exists() or manifest is None:
         table = read_labels(labels)
     else:
-        return manifest_labels(read_labels(manifest), labels, clips())
-    return with_groups(table, read_labels(manifest), clips()) if manifest else table
+        return manifest_labels(_manifest(manifest), labels, clips())
+    return with_groups(table, _manifest(manifest), clips()) if manifest else table
+
+
+def _manifest(path: Path) -> LabelTable:
+    """A table of tracks, CSV or parquet, as training reads it."""
+    if path.suffix.lower() != ".parquet":
+        return read_labels(path)
+    from mirfeat.training.tables import open_table  # reads parquet in chunks of text
+
+    table = open_table(path, ())
+    columns: dict[str, list[str]] = {name: [] for name in table.header}
+    for chunk in table.chunks:
+        for name, cells in chunk.columns.items():
+            columns[name].extend(cells)
+    return LabelTable(str(path), {name: tuple(cells) for name, cells in columns.items()})
 
 
 def clips_of_features(sets: Sequence[Sequence[str]]) -> Clips:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mirfeat.evaluation.published import (
+    STATE_OF_THE_ART,
     letters_of,
     published_errors,
     published_scores,
@@ -40,12 +41,16 @@ def with_published(evaluation: Evaluation, paper: str, task: str) -> Evaluation:
     """The same evaluation with the paper's numbers for ``task``.
 
     A number stands in a report whose features are of the paper's system, or arrays; what else the
-    paper has for the task is a table below.
+    paper has for the task is a table below. What it calls the state of the art stands in each.
 
     Raises:
         ConfigError: the paper has no numbers for this task.
     """
-    reports = tuple(_beside(report, paper, task) for report in evaluation.reports)
+    known = STATE_OF_THE_ART.get(task) if paper == "choi2017" else None
+    reports = tuple(
+        replace(_beside(report, paper, task), state_of_the_art=known)
+        for report in evaluation.reports
+    )
     shown = [report for report in reports if report.published is not None]
     if shown and len(shown) == len(reports):
         return replace(evaluation, reports=reports)

@@ -76,7 +76,7 @@ def similarity(
 
     Returns:
         A report with the mean over all clips for L1 (the paper's), Euclidean and cosine distance,
-        and a table of precision at 1 to k.
+        the precision of each clip by the first, and a table of precision at 1 to k.
 
     Raises:
         LabelsError: a clip has fewer than k others to be compared with.
@@ -87,9 +87,10 @@ def similarity(
     others = len(labels) - int(np.bincount(own).max())
     if not 1 <= k <= others:
         raise LabelsError(f"precision at {k} needs {k} other clips for each; there are {others}.")
-    curves = {
+    found = {
         label: _precision(vectors, labels, k, own, metric) for label, metric in DISTANCES.items()
     }
+    curves = {label: one.mean(axis=0).tolist() for label, one in found.items()}
     scores = tuple(Scores(f"P@{k} {label}", (curve[-1],)) for label, curve in curves.items())
     settings = {"k": k, "clips": len(labels), "neighbours_of_the_same_group": groups is None}
     table = Table(
@@ -98,14 +99,15 @@ def similarity(
         tuple((place + 1, *(curve[place] for curve in curves.values())) for place in range(k)),
         detail=True,
     )
-    return Evaluation((ScoreReport("similarity", name, scores, settings),), (table,))
+    clips = next(iter(found.values()))[:, -1]
+    return Evaluation((ScoreReport("similarity", name, scores, settings, clips=clips),), (table,))
 
 
 def _precision(
     vectors: np.ndarray, labels: np.ndarray, k: int, own: np.ndarray, metric: str
-) -> list[float]:
-    """Precision at 1, 2, … k neighbours of other groups."""
-    hits, start = np.zeros(k), 0
+) -> np.ndarray:
+    """Precision of each clip at 1, 2, … k neighbours of other groups, [n, k]."""
+    precision, start = np.zeros((len(labels), k)), 0
     values = vectors.astype(np.float64)
     # Chunks of at most a gigabyte by scikit-learn's working memory.
     for distances in pairwise_distances_chunked(values, metric=metric, n_jobs=1):
@@ -113,8 +115,8 @@ def _precision(
         start += len(distances)
         distances[own[rows][:, None] == own] = np.inf
         nearest = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        hits += (labels[nearest] == labels[rows][:, None]).sum(axis=0)
-    precision: list[float] = (hits.cumsum() / np.arange(1, k + 1) / len(labels)).tolist()
+        hits = labels[nearest] == labels[rows][:, None]
+        precision[rows] = hits.cumsum(axis=1) / np.arange(1, k + 1)
     return precision
 
 

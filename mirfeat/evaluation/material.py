@@ -101,14 +101,18 @@ class Material:
 
     def marked(self, reports: Sequence[ScoreReport], task: Task, folds: Folds) -> Evaluation:
         """Reports with what they can be compared with, and what made their features."""
-        parts = [*task.ids, *(",".join(map(str, test.tolist())) for _, test in folds)]
-        key = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
         shares = [len(test) / len(train) for train, test in folds]
-        pairing = Pairing(key[:16], sum(shares) / len(shares))
+        tests = [",".join(map(str, test.tolist())) for _, test in folds]
+        pairing = _pairing([*task.ids, *tests], sum(shares) / len(shares))
         systems = self.features.systems if "rows" not in self.__dict__ else self.rows.systems
         return Evaluation(
             tuple(replace(report, pairing=pairing, systems=systems) for report in reports)
         )
+
+    def alike(self, report: ScoreReport, task: Task) -> ScoreReport:
+        """A report without folds, with what it can be compared with: the same clips and labels."""
+        pairing = _pairing([*task.ids, *map(str, task.labels)], 0.0)
+        return replace(report, pairing=pairing, systems=self.features.systems)
 
     def folds(
         self, task: Task, count: int, seed: int | None = None, *, stratified: bool = True
@@ -142,3 +146,8 @@ class Material:
         if options.published:
             return None
         return options.seed if own is None else own
+
+
+def _pairing(parts: Sequence[str], test_to_train: float) -> Pairing:
+    key = hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return Pairing(key[:16], test_to_train)

@@ -130,7 +130,7 @@ def similarity(material: Material) -> Evaluation:
         groups=task.groups,
         name=features.name,
     )
-    reports = [replace(r, notes=task.notes, systems=features.systems) for r in found.reports]
+    reports = [material.alike(replace(r, notes=task.notes), task) for r in found.reports]
     return replace(found, reports=tuple(reports))
 
 

@@ -93,7 +93,9 @@ class ScoreReport:
     that did not converge). ``published`` is the paper's number for the same thing, if any.
     ``origin`` names the features that these are a part of: layers, learning sources. ``pairing``:
     which reports can be compared with it value by value; ``systems``: what made the features,
-    empty where nobody knows (arrays).
+    empty where nobody knows (arrays). ``clips``: float64 [n], of a protocol without folds the
+    score of each clip, of which the main score is the mean. ``state_of_the_art``: the best score
+    for the task that the paper knew of.
     """
 
     protocol: str
@@ -106,6 +108,8 @@ class ScoreReport:
     origin: str = ""
     pairing: Pairing | None = None
     systems: tuple[System, ...] = ()
+    clips: np.ndarray | None = None
+    state_of_the_art: float | None = None
 
     @property
     def main(self) -> Scores:
@@ -146,7 +150,7 @@ class ScoreReport:
             "published": None if self.published is None else _number(self.published),
             "settings": dict(self.settings),
             "notes": list(self.notes),
-        }
+        } | ({} if self.state_of_the_art is None else {"state_of_the_art": self.state_of_the_art})
 
 
 @dataclass(frozen=True)

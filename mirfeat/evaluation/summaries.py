@@ -7,17 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mirfeat.errors import LabelsError
-from mirfeat.evaluation.published import published_scores, published_tasks
+from mirfeat.evaluation.published import (
+    STATE_OF_THE_ART,
+    published_scores,
+    published_tasks,
+)
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
-
-# What the paper calls the state of the art, from its text: sections 4.2, 4.3 (Figure 6), 4.4. For
-# vocal detection it knows none; of the two other tasks it prints the line and not the number.
-STATE_OF_THE_ART: Mapping[str, float] = {
-    "gtzan-genre": 0.945,
-    "gtzan-music-speech": 1.0,
-    "emomusic-arousal": 0.704,
-    "emomusic-valence": 0.500,
-}
 
 
 def task_summary(tasks: Mapping[str, Evaluation]) -> Table:

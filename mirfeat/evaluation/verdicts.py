@@ -4,7 +4,8 @@ Scores of folds are compared in pairs by the corrected resampled t-test (Nadeau 
 *Inference for the generalization error*, Machine Learning 52, 2003): training sets of folds
 overlap, so the variance of the mean difference is (1/J + test/train)·s² over J folds, not s²/J. Of
 a single split the clips that only one of the two gets right are compared by an exact binomial test
-(McNemar). Several comparisons at once share an error of 5 % (Bonferroni).
+(McNemar). Without folds, of precision among neighbours, the scores of clips are paired in a t-test.
+Several comparisons at once share an error of 5 % (Bonferroni).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ ERROR = 0.05
 MOST_PAIRED = 5
 _NOTE = (
     "Paired over the same folds: corrected resampled t-test (Nadeau and Bengio 2003), of a single "
-    "split McNemar's exact test; intervals and p hold for all {count} comparisons at once (95 %)."
+    "split McNemar's exact test, without folds a t-test over clips; intervals and p hold for all "
+    "{count} comparisons at once (95 %)."
 )
 
 
@@ -76,6 +78,9 @@ def compare(first: ScoreReport, second: ScoreReport, comparisons: int = 1) -> Ve
     ours, theirs = _scores(first), _scores(second)
     if len(ours.values) > 1:
         test = _resampled(ours, theirs, first.pairing.test_to_train, comparisons)
+    elif first.clips is not None and second.clips is not None:
+        clips = [Scores(ours.metric, tuple(one.tolist())) for one in (first.clips, second.clips)]
+        test = _resampled(clips[0], clips[1], 0.0, comparisons)
     elif first.predictions and second.predictions and first.predictions.classes:
         test = _mcnemar(first.predictions, second.predictions, comparisons)
     else:
@@ -101,7 +106,7 @@ def verdicts(evaluation: Evaluation) -> tuple[Table, ...]:
 def compared_metric(report: ScoreReport) -> str:
     """Name of the metric that verdicts are about."""
     scores = _scores(report)
-    return "accuracy" if len(scores.values) == 1 else scores.metric
+    return "accuracy" if len(scores.values) == 1 and report.clips is None else scores.metric
 
 
 def _comparable(reports: Sequence[ScoreReport]) -> list[list[ScoreReport]]:

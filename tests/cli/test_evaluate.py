@@ -3,10 +3,13 @@
 import csv
 import json
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from mirfeat.cli import main
@@ -289,8 +292,9 @@ def test_labels_from_folders_and_artists_from_a_manifest(
     assert any("nothing says whose clips these are" in note for note in report["notes"])
     artists = {"id": ids, "path": ids, "artist": [f"a{k // 3}" for k in range(24)], "g": CLASSES}
     manifest = write_csv(tmp_path / "tracks.csv", artists)
-    for labels in ("folders", "g"):
-        (grouped,) = evaluate(*common, "--labels", labels, "--manifest", manifest)["reports"]
+    pyarrow.parquet.write_table(pyarrow.table(artists), tmp_path / "tracks.parquet")
+    for labels, path in product(("folders", "g"), (manifest, tmp_path / "tracks.parquet")):
+        (grouped,) = evaluate(*common, "--labels", labels, "--manifest", path)["reports"]
         assert "disjoint in 'artist'" in grouped["settings"]["folds"]
         assert not grouped["notes"]
     (alone,) = evaluate(*common, "--labels", "folders", "--groups", "none")["reports"]

@@ -93,3 +93,13 @@ def test_curves_of_few_examples_and_other_k_have_no_number_beside_them() -> None
 def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(ConfigError, match="no numbers for 'polka'"):
         with_published(Evaluation((report("mlp", "x", "accuracy"),)), "choi2017", "polka")
+
+
+def test_the_state_of_the_art_of_the_paper_stands_in_each_report() -> None:
+    reports = Evaluation(
+        (report("layer-sweep", "12345", "accuracy"), report("layer-sweep", "5", "r2"))
+    )
+    for task, best in (("gtzan-genre", 0.945), ("jamendo-vocal", None)):
+        found = with_published(reports, "choi2017", task).reports
+        assert [one.state_of_the_art for one in found] == [best, best]
+    assert with_published(reports, "hamel2013", "gtzan-genre").reports[0].state_of_the_art is None

@@ -185,6 +185,13 @@ def test_ranks_of_losses_count_from_the_lowest_and_ties_share_the_better_one() -
     assert column(layer_sweep([report(str(k), 1.0) for k in range(8)]), "rank") == [1] * 8
 
 
+def test_layer_sweep_draws_the_state_of_the_art_where_the_paper_has_one() -> None:
+    words = "state of the art then: 0.945"
+    reports = [report(name, 0.8, state_of_the_art=0.945) for name in ("12", "5")]
+    assert words in layer_sweep(reports).svg()
+    assert "state of the art" not in layer_sweep([report("12", 0.8)]).svg()
+
+
 def test_layer_sweep_takes_scores_below_zero_and_baselines_alone() -> None:
     drawing = layer_sweep([report("1", -0.2), report("2", 0.1)])
     assert drawing.figure.axes[0].get_ylim()[0] < -0.2

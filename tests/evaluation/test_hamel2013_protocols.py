@@ -202,7 +202,13 @@ def test_chunks_of_distances_do_not_change_precision(monkeypatch: pytest.MonkeyP
 
     random = np.random.default_rng(0)
     vectors, labels = random.standard_normal((300, 2)), random.choice(list("abc"), 300)
-    whole = precisions(similarity(vectors, labels))
+    found = similarity(vectors, labels)
+    whole = precisions(found)
+    # The mean over clips of what each has by L1.
+    (clips, mean) = (found.reports[0].clips, found.reports[0].main.mean)
+    assert clips is not None
+    assert clips.shape == (300,)
+    assert clips.mean() == pytest.approx(mean)
     with sklearn.config_context(working_memory=0.02):
         assert precisions(similarity(vectors, labels)) == whole
 

@@ -137,3 +137,24 @@ def test_chance_is_called_a_difference_in_at_most_one_case_of_twenty() -> None:
         assert verdict is not None
         told += verdict.told_apart
     assert told <= 0.05 * 200
+
+
+def test_without_folds_the_scores_of_clips_are_paired() -> None:
+    first, second = np.array([1.0, 0.5, 0.75, 1.0, 0.5]), np.array([0.5, 0.5, 0.5, 1.0, 0.25])
+    pair = Pairing("clips", 0.0)
+    reports = [
+        ScoreReport(
+            "similarity",
+            name,
+            (Scores("P@4 L1", (float(clips.mean()),)),),
+            clips=clips,
+            pairing=pair,
+        )
+        for name, clips in (("a", first), ("b", second))
+    ]
+    verdict = compare(*reports)
+    assert verdict is not None
+    assert verdict.difference == pytest.approx(0.2)
+    assert verdict.p == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    (table, _) = verdicts(Evaluation(tuple(reports)))
+    assert table.title == "Verdicts, similarity: P@4 L1"

@@ -24,6 +24,7 @@ from mirfeat.evaluation.pages.drawing import (
     ON_LIGHT,
     PALE_BLUE,
     PALE_ORANGE,
+    PALETTE,
     PAPER,
     PURPLE,
     Drawing,
@@ -49,8 +50,9 @@ def layer_sweep(reports: Sequence[ScoreReport], control: Sequence[ScoreReport] =
     """Bars of layer combinations with their ranks in them (Choi et al. 2017, Figures 3 to 9).
 
     The best and the lowest quarter are highlighted: of 28 combinations the best and lowest seven,
-    as in the paper. Published and nested scores are markers, where there are any. As in the paper
-    the scale need not start at 0; the caption says where it does.
+    as in the paper. Published and nested scores are markers, where there are any; a line is what
+    the paper calls the state of the art. As in the paper the scale need not start at 0; the caption
+    says where it does.
 
     Args:
         reports: a combination each, called by ``features``, in the order to show them. Those with
@@ -77,6 +79,9 @@ def layer_sweep(reports: Sequence[ScoreReport], control: Sequence[ScoreReport] =
         for name, style in _MARKERS.items():
             if not np.isnan(columns[name]).all():
                 axes.plot(places, columns[name], label=name, **style)
+        if (best := reports[0].state_of_the_art) is not None:
+            words = f"state of the art then: {best:.3f}"
+            axes.axhline(best, color=PALETTE[1], linewidth=1.0, linestyle="--", label=words)
         axes.set_ylim(bottom=start)
         axes.set_xlim(-0.7, places[-1] + 0.8)
         axes.set_xticks(places, [short(report.features, 16) for report in ordered])
