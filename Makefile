@@ -39,7 +39,8 @@ fuzz: $(VENV)/.test ## Mutated files for hours: as many as FUZZ_INPUTS says, of 
 goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 	$(BIN)/python -m tests.support.make_goldens
 
-docs: $(VENV)/.docs ## The documentation site: docs/_build/index.html. Warnings are errors.
+docs: $(VENV)/.docs ## The site: its code is run, then built into docs/_build/index.html. Warnings are errors.
+	$(BIN)/python -m pytest -m docs tests/docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
@@ -52,7 +53,7 @@ try-wheel: wheel ## Install the wheel into an environment of its own and use it 
 	bash tests/try_wheel.sh dist/*.whl
 
 clean: ## Remove what make created.
-	rm -rf $(VENV) .venv-lowest .venv-newest demo dist docs/_build docs/commands.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lowest .venv-newest demo dist docs/_build docs/generated docs/gallery docs/sg_execution_times.rst .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)

@@ -1,11 +1,16 @@
 """The documentation site: `make docs`."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ["COLUMNS"] = "100"  # of the commands' help
+sys.path.insert(0, str(Path(__file__).parent / "ext"))
 
-from mirfeat.cli.parser import get_parser
+import generated
+import repository
+from sphinx_gallery.sorting import ExplicitOrder
+
 from mirfeat.version import __version__
 
 project, author, release = "mirfeat", "The mirfeat developers", __version__
@@ -14,35 +19,48 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
-myst_enable_extensions = ["colon_fence"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "ext", "measured_index.md"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-# Pages are read on the repository's site too and link to files beside docs/; a test follows them.
-suppress_warnings = ["myst.xref_missing"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 add_module_names = False
 html_theme = "pydata_sphinx_theme"
 html_title = f"mirfeat {release}"
-# The top of the page leads to all pages, its right side through this one.
-html_sidebars = {"**": []}
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
-
-
-def write_commands(app):
-    """The page of all commands, from their parser."""
-    parser = get_parser()
-    (commands,) = (action for action in parser._actions if hasattr(action, "choices") and action.choices)
-    parts = ["# Commands", "", "```text", parser.format_help().rstrip(), "```", ""]
-    for name, command in commands.choices.items():
-        parts += [f"## mirfeat {name}", "", "```text", command.format_help().rstrip(), "```", ""]
-    text = "\n".join(parts)
-    page = Path(app.srcdir) / "commands.md"
-    if not page.exists() or page.read_text(encoding="utf-8") != text:
-        page.write_text(text, encoding="utf-8")
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_nav_level": 2}
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_first_vectors.py",
+            "plot_similar_songs.py",
+            "plot_map.py",
+            "plot_tags_over_time.py",
+            "plot_structure.py",
+            "plot_classifier.py",
+            "plot_leaks.py",
+            "plot_layers.py",
+            "plot_few_labels.py",
+            "plot_what_changes_a_vector.py",
+        ]
+    ),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,
+    "plot_gallery": os.environ.get("MIRFEAT_GALLERY", "1") == "1",
+    "write_computation_times": False,
+}
 
 
 def setup(app):
-    app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", generated.write, priority=100)
+    app.add_post_transform(repository.RepositoryLinks)

@@ -1,8 +1,10 @@
 """Feature vectors from music, with the networks of four transfer-learning papers.
 
     >>> import mirfeat
-    >>> extractor = mirfeat.load_extractor("choi2017", layers="12345", checkpoint="msd")
-    >>> vector = extractor.extract_file("song.mp3")
+    >>> extractor = mirfeat.load_extractor("choi2017")
+    >>> vector = extractor.extract_file(mirfeat.example("folk_tavern"))
+    >>> vector.shape, vector.dtype
+    ((320,), dtype('float32'))
 
 Importing mirfeat reads no data, opens no connection and does not import torch; what is used is
 imported at first use.

@@ -7,6 +7,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -18,6 +19,7 @@ import soxr
 from mirfeat.audio.addresses import is_url
 from mirfeat.audio.clip import PathLike, open_clip
 from mirfeat.errors import AudioError, OptionError
+from mirfeat.files import readable
 
 Sound = Literal["link", "embed", "none"]
 SOUNDS: tuple[Sound, ...] = ("link", "embed", "none")
@@ -28,6 +30,43 @@ _PREVIEW_START = 30.0
 _PREVIEW_RATE = 32_000
 # Each preview is about 80 kB of the page.
 MOST_PREVIEWS = 1000
+
+
+class Players:
+    """Songs to hear in a notebook or a page of documentation: ten seconds of each.
+
+    ``paths``: audio files; ``titles``: what to write beside each, its file name by default. A file
+    that cannot be read has no player, and says so.
+    """
+
+    def __init__(self, paths: Sequence[PathLike], titles: Sequence[str] | None = None) -> None:
+        self.paths = tuple(paths)
+        self.titles = tuple(titles or (os.path.basename(os.fspath(path)) for path in paths))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{_player(path)}</td><td>{escape(readable(title))}</td></tr>"
+            for path, title in zip(self.paths, self.titles, strict=True)
+        ]
+        return f"<table>{''.join(rows)}</table>"
+
+    def __repr__(self) -> str:
+        """The titles."""
+        return f"{type(self).__name__}({', '.join(self.titles)})"
+
+
+class Player(Players):
+    """One song to hear, see :class:`Players`."""
+
+    def __init__(self, path: PathLike, title: str | None = None) -> None:
+        super().__init__([path], None if title is None else [title])
+
+
+def _player(path: PathLike) -> str:
+    source = _preview(path)
+    if source is None:
+        return "this file cannot be read"
+    return f'<audio controls preload="metadata" src="{source}"></audio>'
 
 
 def sources(paths: Sequence[PathLike], page: PathLike, sound: Sound) -> list[str | None]:
