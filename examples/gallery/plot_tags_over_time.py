@@ -34,7 +34,7 @@ for name in ("orchestral_peer_gynt", "metal_fear"):
     mono = np.resize(sound.mean(1), 40 * rate)
     parts.append(mirfeat.Audio(mono, rate))
 joined = np.concatenate([part.samples.ravel() for part in parts])
-over_time = extractor.tags_over_time(joined, parts[0].sample_rate, top=6, hop_seconds=2)
+over_time = extractor.tags_over_time(joined, rate, top=6, hop_seconds=2)
 
 figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
 middle = (over_time.starts + over_time.ends) / 2
