@@ -64,6 +64,14 @@ def _download(arguments: argparse.Namespace) -> list[Command]:
     return [("extract", "MUSIC", "-m", name, *chosen, "-o", "feats")]
 
 
+def _export(arguments: argparse.Namespace) -> list[Command]:
+    return [("info", arguments.extractor)]
+
+
+def _completion(arguments: argparse.Namespace) -> list[Command]:
+    return [("list",)]
+
+
 def _evaluate(arguments: argparse.Namespace) -> list[Command]:
     if not (arguments.features and arguments.labels):
         return []
@@ -124,6 +132,8 @@ _STEPS: Mapping[str, Callable[[argparse.Namespace], list[Command]]] = {
     "map": _map,
     "demo": _demo,
     "download": _download,
+    "export": _export,
+    "completion": _completion,
     "evaluate": _evaluate,
     "report": _report,
     "reproduce": _reproduce,

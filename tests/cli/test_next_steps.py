@@ -26,6 +26,8 @@ GIVEN = [
     "reproduce choi2017 --data sets -o out",
     "datasets",
     "datasets gtzan-genre music -o labels.csv",
+    "export choi2017 --onnx choi2017.onnx",
+    "completion bash",
     "manifest music -o tracks.csv",
     "cache run.toml",
     "targets run.toml",
