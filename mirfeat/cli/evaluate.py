@@ -219,7 +219,7 @@ def _topics(arguments: argparse.Namespace, features: Features) -> tuple[Sequence
         source = arguments.sources or ("tag" if "tag" in names else next(iter(names)))
         if source not in names:
             raise OptionError(f"--sources {source}: {arguments.extractor} has {', '.join(names)}.")
-        shares = [extractor.factors(file or id)[source] for id, file in files.items()]
+        shares = [extractor.factors(file or id)[source].shares for id, file in files.items()]
     return names[source], np.stack(shares)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import numpy as np
-
 from mirfeat.audio.clip import AudioLike, Source
 from mirfeat.pipeline import predictions
-from mirfeat.pipeline.predictions import LabelSpace, Neighbour, Tag, TagsOverTime
+from mirfeat.pipeline.predictions import LabelSpace, NamedFactors, Neighbour, Tag, TagsOverTime
 from mirfeat.pipeline.unit import Unit
 from mirfeat.results.embedding import Embedding
 
@@ -68,9 +66,10 @@ class Predicting(ABC):
         unit, source = self._only("tags"), self._source(audio, sample_rate)
         return predictions.tags_over_time(unit, source, self.max_seconds, top, hop_seconds)
 
-    def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, np.ndarray]:
-        """What each learning source's head predicts: a distribution over its factors, float32.
+    def factors(self, audio: AudioLike, sample_rate: int | None = None) -> dict[str, NamedFactors]:
+        """What each learning source's head predicts: a distribution over its factors, by name.
 
+        ``factors(song)["tag"].strongest(3)`` is the words of three factors with their shares.
         Averaged over segments; for explanations. The head of ``self`` compares two clips and is
         left out.
 

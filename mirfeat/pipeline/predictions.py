@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +32,37 @@ class Neighbour(NamedTuple):
 
     name: str
     distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class NamedFactors:
+    """What the head of a learning source predicts: a distribution over factors with names.
+
+    ``names`` [k]: the words that weigh most in a factor, or the source and a number where the
+    checkpoint does not know them; ``shares``: float32 [k], which sum to 1. An array of the shares
+    where NumPy wants one.
+    """
+
+    names: tuple[str, ...]
+    shares: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of factors."""
+        return len(self.names)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The shares."""
+        return np.array(self.shares, dtype=dtype) if copy else np.asarray(self.shares, dtype=dtype)
+
+    def strongest(self, top: int = 3) -> list[tuple[str, float]]:
+        """The names of the largest shares, the largest first, with them."""
+        order = np.argsort(-self.shares, kind="stable")[:top]
+        return [(self.names[k], float(self.shares[k])) for k in order.tolist()]
+
+    def __repr__(self) -> str:
+        """How many, and the strongest."""
+        name, share = self.strongest(1)[0]
+        return f"NamedFactors({len(self)}, strongest {name!r} {share:.2f})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +195,8 @@ def _best(network: NamesTags, average: np.ndarray, unheard: bool) -> list[int]:
     return [index for index in order if network.tag_names[index] not in hidden]
 
 
-def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, np.ndarray]:
-    """Distribution over the factors of each learning source.
+def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, NamedFactors]:
+    """Distribution over the factors of each learning source, with their names.
 
     Raises:
         OptionError: the network was not trained on factors.
@@ -174,7 +205,9 @@ def factors(unit: Unit, source: Source, max_seconds: float | None) -> dict[str, 
     sizes = network.factor_sizes
     average = _average(unit, source, max_seconds, network.factor_probabilities, sum(sizes.values()))
     ends = np.cumsum(list(sizes.values()))[:-1]
-    return dict(zip(sizes, np.split(average, ends), strict=True))
+    names = network.factor_names
+    parts = zip(sizes, np.split(average, ends), strict=True)
+    return {source: NamedFactors(tuple(names[source]), shares) for source, shares in parts}
 
 
 def factor_names(unit: Unit) -> dict[str, tuple[str, ...]]:

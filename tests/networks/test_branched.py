@@ -188,20 +188,26 @@ def test_factors_are_distributions_of_each_source(tmp_path: Path) -> None:
     assert list(factors) == ["tag", "artist"]  # the head of self compares two clips
     row = extractor.embed(audio, 22_050)
     for source, distribution in factors.items():
-        assert distribution.shape == (50,)
-        assert distribution.sum() == pytest.approx(1.0, abs=1e-5)
+        assert len(distribution) == 50 == len(np.asarray(distribution))
+        assert distribution.shares.sum() == pytest.approx(1.0, abs=1e-5)
         weight = weights.tensors[f"network.heads.{source}.weight"].numpy()
         bias = weights.tensors[f"network.heads.{source}.bias"].numpy()
         logits = weight @ row.values[0, row.blocks[source]] + bias
         expected = np.exp(logits - logits.max())
-        np.testing.assert_allclose(distribution, expected / expected.sum(), atol=1e-5)
+        np.testing.assert_allclose(distribution.shares, expected / expected.sum(), atol=1e-5)
 
 
 def test_factors_are_called_by_their_words_or_a_number(tmp_path: Path) -> None:
     weights = stirred("kim2019-ms-cr-2")
     words = {"tag": [f"words {k}" for k in range(50)], "artist": ["of another network"]}
     told = replace(weights, metadata={**weights.metadata, "training": {"factor_words": words}})
-    names = load("kim2019-ms-cr-2", told, tmp_path, sources="self,artist,tag").factor_names
+    extractor = load("kim2019-ms-cr-2", told, tmp_path, sources="self,artist,tag")
+    names = extractor.factor_names
+    found = extractor.factors(np.zeros((2, 55_125), np.float32), 22_050)["tag"]
+    (first, second) = found.strongest(2)
+    assert first == (f"words {int(found.shares.argmax())}", pytest.approx(found.shares.max()))
+    assert first[1] >= second[1]
+    assert repr(first[0]) in repr(found)
     assert list(names) == ["artist", "tag"]
     assert names["tag"] == tuple(words["tag"])
     assert names["artist"][:2] == ("artist 0", "artist 1")
