@@ -61,35 +61,26 @@ def main() -> None:
         song, program = str(songs / "0.mp3"), [sys.executable, "-m", "mirfeat"]
         times: dict[str, list[tuple[float, float]]] = {}
         for turn in range(ROUNDS):
-            for name, measured in (
-                ("import torch", lambda: spent([sys.executable, "-c", "import torch"])),
-                ("tags, warm", lambda: warm(song, "tags")),
-                ("tags, from the shell", lambda: spent([*program, "tags", song])),
-                ("10 files, warm", lambda: warm(str(songs))),
-                (
-                    "10 files, from the shell",
-                    lambda out=f"{folder}/{turn}": spent(
-                        [*program, "extract", str(songs), "-m", "choi2017", "-o", out]
-                    ),
-                ),
+            store = [str(songs), "-m", "choi2017", "-o", f"{folder}/{turn}"]
+            for name, found in (
+                ("import torch", spent([sys.executable, "-c", "import torch"])),
+                ("tags, warm", warm(song, "tags")),
+                ("tags, from the shell", spent([*program, "tags", song])),
+                ("10 files, warm", warm(str(songs))),
+                ("10 files, from the shell", spent([*program, "extract", *store])),
             ):
-                times.setdefault(name, []).append(measured())
+                times.setdefault(name, []).append(found)
     rows = []
     for name, pairs in times.items():
         wall, cpu = (statistics.median(kind) for kind in zip(*pairs, strict=True))
         ratio = ""
         if name.endswith("from the shell"):
             what = name.partition(",")[0]
-            goals = [
-                (1.25 * torch[kind] + warmed[kind], found[kind])
-                for torch, warmed, found in zip(
-                    times["import torch"], times[f"{what}, warm"], pairs, strict=True
-                )
-                for kind in (1,)
-            ]
-            ratio = f"{statistics.median(found / goal for goal, found in goals):.2f}"
+            turns = zip(times["import torch"], times[f"{what}, warm"], pairs, strict=True)
+            shares = [mine[1] / (1.25 * torch[1] + once[1]) for torch, once, mine in turns]
+            ratio = f"{statistics.median(shares):.2f}"
         rows.append((name, f"{wall:.2f}", f"{cpu:.2f}", ratio))
-    columns = ("what", "s", "processor s", "share of 1.25 × import torch + warm")
+    columns = ("what", "s", "processor s", "processor s as a share of 1.25 × import torch + warm")
     print_table("Cold start, medians", columns, rows)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from benchmarks import (
     agreement,
+    cold_start,
+    extractors,
     fault_drill,
     import_time,
     kim2019,
@@ -11,6 +13,7 @@ from benchmarks import (
     memory,
     network,
     one_file,
+    pieces,
     recommendation,
     resume,
 )
@@ -19,8 +22,11 @@ from benchmarks.tables import print_machine
 if __name__ == "__main__":
     print_machine()
     import_time.main()
+    cold_start.main()
     network.main()
     one_file.main()
+    extractors.main()
+    pieces.main()
     kim2019.main()
     many_files.main([])
     memory.main()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mirfeat.adapters.onnx import export_onnx
     from mirfeat.adapters.scikit_learn import AudioFeatures
     from mirfeat.audio.clip import Audio
+    from mirfeat.audio.piece import load_audio
     from mirfeat.checkpoints.info import info
     from mirfeat.errors import MirfeatError, MirfeatWarning
     from mirfeat.explore.excerpts import example, list_examples
@@ -52,6 +53,7 @@ _HOME = {
     "info": "checkpoints.info",
     "list_examples": "explore.excerpts",
     "list_extractors": "networks.registry",
+    "load_audio": "audio.piece",
     "load_embeddings": "store.reading",
     "load_extractor": "loading",
     "load_features": "store.reading",
@@ -78,6 +80,7 @@ __all__ = [
     "info",
     "list_examples",
     "list_extractors",
+    "load_audio",
     "load_embeddings",
     "load_extractor",
     "load_features",

@@ -156,7 +156,7 @@ class FileReader:
         self.layout, self.notes = decoder.layout, list(account.notes)
         self.decoder, self._file, self._longest = decoder, file, max_seconds is None
         limit = LONGEST_SECONDS if max_seconds is None else max_seconds
-        self._limit = limit_samples(limit, self.sample_rate)
+        self._limit, self._begins = limit_samples(limit, self.sample_rate), 0
         if not MIN_RATE_HZ <= self.sample_rate <= MAX_RATE_HZ:
             self.close()
             raise DecodeError(
@@ -169,9 +169,19 @@ class FileReader:
         if account.samples is not None:
             self._known = round(account.samples * self.sample_rate / account.rate)
 
+    def begin_before(self, sample: int) -> int:
+        """Have :meth:`blocks` begin a second or more before ``sample``; where they do begin.
+
+        After a second every decoder gives what it gives from the start of the file. Containers that
+        PyAV reads are decoded from the start.
+        """
+        if isinstance(self.decoder, SoundFileDecoder) and sample > self.sample_rate:
+            self._begins = self.decoder.jump(sample - self.sample_rate)
+        return self._begins
+
     def blocks(self) -> Blocks:
         """Decode block by block; DecodeError where the file is damaged."""
-        done, most = 0, self._limit
+        done, most = self._begins, self._limit
         if self._known is not None and self.account.announced is None:
             # Where nothing is announced, libsndfile guesses, and reads what follows the audio.
             most = min(most, self._known)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from mirfeat.audio.opened import FileView, OpenedFile, Patch
@@ -77,6 +79,7 @@ class SoundFileDecoder:
         self.sample_rate: int = self._handle.samplerate
         self.channels: int = self._handle.channels
         frames: int = self._handle.frames
+        self._begins = 0
         self.samples: int | None = None if frames == _UNKNOWN_FRAMES else frames
         self.layout = self._layout() if self.channels > 2 else ()
         if not sized and (unread := file.size - start - self._bytes(frames)) > _UNREAD_BYTES:
@@ -97,19 +100,38 @@ class SoundFileDecoder:
             return ()
         return tuple(_MAP[n] if 0 <= n < len(_MAP) else "" for n in numbers)
 
+    def jump(self, sample: int) -> int:
+        """Have :meth:`blocks` begin at ``sample``, if it can be found; where they do begin."""
+        if self.samples is not None and self._handle.seekable():
+            with suppress(soundfile.SoundFileError, RuntimeError):
+                self._begins = int(self._handle.seek(min(sample, self.samples)))
+        return self._begins
+
     def blocks(self, most: int) -> Blocks:
-        """Decode block by block."""
-        size, done = block_samples(self.sample_rate, self.channels), 0
+        """Decode block by block, up to the sample ``most`` of the file."""
+        size, done = block_samples(self.sample_rate, self.channels), self._begins
         most = most if self.samples is None else min(most, self.samples)
         while done < most:
             try:
-                block = self._handle.read(min(size, most - done), dtype="float32", always_2d=True)
+                block = self._read(min(size, most - done))
             except soundfile.SoundFileError as error:
                 raise DamagedError(f"libsndfile: {_reason(error)}", self._position(done)) from error
             if len(block) == 0:
                 return
             done += len(block)
             yield block.T
+
+    def _read(self, count: int) -> np.ndarray:
+        """The next samples, float32 [n, C].
+
+        Not soundfile's own ``read``: it seeks to where it is after each call, by which a decoder of
+        mp3 loses what it needs of the frame before. The next 30 ms would be others.
+        """
+        block = np.empty((count, self.channels), np.float32)
+        place = soundfile._ffi.from_buffer("float[]", block, require_writable=True)
+        got = soundfile._snd.sf_readf_float(self._handle._file, place, count)
+        soundfile._error_check(self._handle._errorcode)
+        return block[:got]
 
     def _position(self, done: int) -> int:
         """Where decoding stopped inside the block that starts at ``done``."""

@@ -18,6 +18,7 @@ from mirfeat.audio.clip import ClipFacts, checked_blocks, open_clip
 from mirfeat.audio.convert import Converter
 from mirfeat.audio.decode import open_encoded, open_file
 from mirfeat.audio.headers import read_header
+from mirfeat.audio.libsndfile import SoundFileDecoder
 from mirfeat.audio.ogg import opus_at_48_khz
 from mirfeat.errors import AudioError, DecodeError
 from tests.audio.test_audit import (
@@ -457,7 +458,7 @@ def test_an_error_inside_a_decoder_belongs_to_its_file(monkeypatch: pytest.Monke
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside the library")
 
-    monkeypatch.setattr(soundfile.SoundFile, "read", broken)
+    monkeypatch.setattr(SoundFileDecoder, "_read", broken)
     with pytest.raises(DecodeError, match=r"clip: cannot be decoded \(ZeroDivisionError: inside"):
         decoded(by_libsndfile("WAV", "PCM_16"))
 

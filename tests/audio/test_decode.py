@@ -7,7 +7,6 @@ import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -400,13 +399,13 @@ def test_no_more_than_the_seconds_needed_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    read = soundfile.SoundFile.read
+    read = SoundFileDecoder._read
 
-    def spy(handle: soundfile.SoundFile, frames: int, **options: Any) -> np.ndarray:
-        asked.append(frames)
-        return read(handle, frames, **options)
+    def spy(decoder: SoundFileDecoder, count: int) -> np.ndarray:
+        asked.append(count)
+        return read(decoder, count)
 
-    monkeypatch.setattr(soundfile.SoundFile, "read", spy)
+    monkeypatch.setattr(SoundFileDecoder, "_read", spy)
     path = write(tmp_path / "clip.wav", music(25.0, 8000), 8000, "WAV")
     assert decode(path, 12.0).shape[1] == sum(asked) == 96_000
     asked.clear()
