@@ -10,7 +10,7 @@ import pytest
 from mirfeat.cli import main
 from mirfeat.cli import study as cli_study
 from mirfeat.csvfiles import read_csv
-from mirfeat.errors import ConfigError, TrainingError
+from mirfeat.errors import ConfigError, MirfeatError, TrainingError
 from mirfeat.evaluation.experiment import STRATEGIES, read_runs
 from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import digest
@@ -279,6 +279,24 @@ def test_a_data_set_that_cannot_be_left_out_is_found_before_training(
     with pytest.raises(ConfigError, match=r"leave_out has 'gamma'.*'dataset': alpha, beta"):
         driver.run(study, CPU, progress=False)
     assert pretended == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('audio = "clips"', 'audio = "nowhere"', "nowhere"),
+        ('audio = "clips"', 'audio = "clips"\nlabels = "none.csv"', "none.csv"),
+        ('manifest = "tracks.csv"', 'manifest = "none.csv"', "none.csv"),
+    ],
+)
+def test_a_study_that_cannot_begin_leaves_nothing_behind(
+    corpus: Path, pretended: list[str], old: str, new: str, message: str
+) -> None:
+    study = study_of(corpus, KIM2018, "nothing", **{old: new})
+    with pytest.raises(MirfeatError, match=message):
+        driver.run(study, CPU, progress=False)
+    assert pretended == []
+    assert not study.output.exists()
 
 
 def test_the_whole_grid_of_the_paper(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.preparation import Hardware, fill_cache, manifest_of
 from mirfeat.training.recipes import targets_of
 from mirfeat.training.study.plan import Study, StudyRun
-from mirfeat.training.study.scoring import key_of, score
+from mirfeat.training.study.scoring import key_of, labels_and_files, score
 from mirfeat.training.trainer import train
 
 logger = logging.getLogger("mirfeat")
@@ -90,12 +90,14 @@ def run(
     """
     hardware, share = hardware or Hardware(), shard or Shard(1, 1)
     _check_design(study)
-    _write_design(study)
+    for target in study.file.targets.values():
+        labels_and_files(target)  # before anything long, whether they are there
     if share.total > 1:
         _need_cache(study)
     else:
         prepare(study, share, hardware.workers, progress)
     _make_targets(study)
+    _write_design(study)
     failed = []
     for training in study.trainings[share.number - 1 :: share.total]:
         try:

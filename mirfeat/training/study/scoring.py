@@ -46,7 +46,7 @@ def score(
         ConfigError: no audio.
     """
     target = study.file.targets[name]
-    labels, paths = _labels(target)
+    labels, paths = labels_and_files(target)
     store = study.folder(training) / "features" / name
     paper = study.file.paper
     more: dict[str, Any] = {} if paper == "kim2019" else {"embed": True}
@@ -74,8 +74,11 @@ def key_of(study: Study, name: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _labels(target: TargetSet) -> tuple[LabelTable | None, list[Path]]:
-    """Labels, None for recommendation; and the files to hear."""
+def labels_and_files(target: TargetSet) -> tuple[LabelTable | None, list[Path]]:
+    """Labels, None for recommendation; and the files to hear.
+
+    Raises: as :func:`score`.
+    """
     if target.dataset:
         table = load_labels(target.dataset, target.audio, target=target.target or None)
         return table, [target.audio / id for id in table.column("id")]
@@ -83,6 +86,7 @@ def _labels(target: TargetSet) -> tuple[LabelTable | None, list[Path]]:
     if not paths:
         raise ConfigError(f"{target.audio}: there is no audio in this folder.")
     if target.interactions != _NO_TABLE:
+        read_interactions(target.interactions)
         return None, paths
     if target.labels == "folders":
         return folder_labels({p.relative_to(target.audio).as_posix(): p for p in paths}), paths
