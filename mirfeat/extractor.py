@@ -1,8 +1,7 @@
 """The extractor: what ``load_extractor`` returns and everything it can do.
 
-One clip: ``extract``, ``embed``, and what networks predict (``tags``, ``factors``, ``labels``).
-Many: ``extract_many`` (any source, one result each), ``extract_files`` (a table), ``extract_to`` (a
-folder, resumable).
+One clip: ``extract``, ``embed``, ``tags`` and other predictions. Many: ``extract_many`` (any
+source), ``extract_files`` (a table), ``extract_to`` (a folder).
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from mirfeat.pipeline.threads import run_one
 from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
 from mirfeat.results.embedding import Embedding
+from mirfeat.results.notebook import facts
 from mirfeat.results.outcomes import Result, RunReport
 from mirfeat.results.table import FeatureTable
 from mirfeat.runs.filling import Destination
@@ -255,6 +255,9 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
             f"{'mono' if self.channels == 1 else 'stereo'}, {self.segment_seconds:g} s segments, "
             f"{self.provenance.device}"
         )
+
+    def _repr_html_(self) -> str:
+        return facts(repr(self), self.provenance.to_dict())
 
     @property
     def device(self) -> torch.device:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mirfeat.provenance import Provenance
 from mirfeat.results.moments import STATISTICS, summary_of
+from mirfeat.results.notebook import paragraph, picture, table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +42,14 @@ class Embedding:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.values)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the blocks, and rows over time as shades."""
+        rows = [(name, f"{cols.start} to {cols.stop - 1}") for name, cols in self.blocks.items()]
+        shades = (
+            picture(self.values, "rows over time as shades", upright=True) if len(self) > 1 else ""
+        )
+        return f"{paragraph(repr(self))}{table(('block', 'numbers'), rows)}{shades}"
 
     def __repr__(self) -> str:
         """Size, time covered and blocks."""

@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from mirfeat.errors import MissingPackageError, OptionError, StoreError
 from mirfeat.files import replacing
 from mirfeat.provenance import Provenance
+from mirfeat.results.notebook import paragraph, picture, table
 from mirfeat.results.outcomes import Failure
 
 if TYPE_CHECKING:
@@ -56,14 +56,11 @@ class FeatureTable:
         return f"FeatureTable({rows} clips x {size} of {self.provenance.extractor}{failed})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the first clips and numbers."""
-        names, rows = self.feature_names[:5], zip(self.ids[:5], self.values[:5, :5], strict=True)
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("id", *names))
-        body = "".join(
-            f"<tr><th>{escape(id)}</th>{''.join(f'<td>{value:.4g}</td>' for value in row)}</tr>"
-            for id, row in rows
-        )
-        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{body}</table>"
+        """What a notebook shows: the first clips and numbers, and all of them as shades."""
+        rows = [(id, *row) for id, row in zip(self.ids[:5], self.values[:5, :5], strict=True)]
+        shades = "" if not self.values.size else picture(self.values, "all values as shades")
+        head = ("id", *self.feature_names[:5])
+        return f"{paragraph(repr(self))}{table(head, rows)}{shades}"
 
     def select(self, *blocks: str) -> FeatureTable:
         """The columns of some blocks only, in their order here: ``select("layer1", "layer3")``.

@@ -298,3 +298,4 @@ def test_a_notebook_shows_the_first_clips_and_numbers_of_a_table() -> None:
     assert "mfcc.block.4.mean" in page
     assert "mfcc.block.5.mean" not in page
     assert "FeatureTable(6 clips x 10 of mfcc)" in page
+    assert 'src="data:image/png;base64,' in page
