@@ -20,11 +20,13 @@ import mirfeat
 from mirfeat.cli.evaluate import options_of, progress_of, write_json
 from mirfeat.cli.labels import clips_of_features, clips_of_folder, labels_of
 from mirfeat.cli.output import shown_progress
+from mirfeat.cli.report_findings import findings
+from mirfeat.cli.report_listening import confused, map_of, root_of
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import maps
 from mirfeat.evaluation.label_sources import Clips
 from mirfeat.evaluation.labels import ID_COLUMNS, LabelTable, Task
-from mirfeat.evaluation.material import Material
+from mirfeat.evaluation.material import Material, Options
 from mirfeat.evaluation.pages import clip_figures, gallery
 from mirfeat.evaluation.pages.drawing import Drawing, need_matplotlib
 from mirfeat.evaluation.pages.page import Section, write_page
@@ -33,6 +35,7 @@ from mirfeat.evaluation.records import Evaluation, Table, join
 from mirfeat.networks.options import COMMON
 from mirfeat.store.record import StoreInfo, is_store
 
+QUICK = ("svm-grid", "similarity", "map")
 ALL = ("svm-grid", "layer-sweep", "mlp", "few-shot", "similarity", "map")
 # Protocols that need classes.
 CLASSES = frozenset({"linear", "few-shot", "similarity", "transfer-head", "source-grid"})
@@ -47,27 +50,54 @@ def report(arguments: argparse.Namespace) -> Path:
     """
     need_matplotlib()
     labels = labels_of(arguments, lambda: _clips(arguments))
-    wanted = arguments.protocols.split(",") if arguments.protocols else list(ALL)
+    default = QUICK if arguments.quick else ALL
+    wanted = arguments.protocols.split(",") if arguments.protocols else list(default)
     if unknown := [name for name in wanted if name not in (*PROTOCOLS, "map")]:
         raise OptionError(f"no protocols {unknown}; there are {', '.join((*PROTOCOLS, 'map'))}.")
     sets = [*_extracted(arguments, labels), *(tuple(specs) for specs in arguments.features)]
     if not sets:
         raise OptionError("report: name extractors (-m NAME --audio DIR) or --features.")
-    options, bars = options_of(arguments), progress_of(arguments, "report")
+    options, bars = _options(arguments), progress_of(arguments, "report")
     materials = [Material(specs, labels, options, bars) for specs in sets]
     task = materials[0].task(materials[0].features)
-    sections = []
+    page, sections, found = arguments.output / "report.html", [], {}
     for name in wanted:
         evaluation, drawings = _run(name, materials, task)
         for figure, drawing in drawings.items():
             drawing.save(arguments.output / "figures", figure)
         if drawings or evaluation.reports:
-            figures = tuple(drawings.values())
-            sections.append(Section(_HEADINGS[name], _TEXTS[name], evaluation, figures))
+            found[name] = evaluation
+            section = Section(_HEADINGS[name], _TEXTS[name], evaluation, tuple(drawings.values()))
+            sections.append(_with_sound(name, section, materials, task, page))
     sections.append(Section("Features", "", Evaluation(tables=(_about(materials),))))
-    write_json(join(section.evaluation for section in sections), arguments.output / "report.json")
+    text, overview = findings(found, len(task.ids))
+    if text:
+        sections.insert(0, Section("In short", text, overview))
+    # What is found in short stands in JSON where it was found.
+    every = (section.evaluation for section in sections if section.heading != "In short")
+    write_json(join(every), arguments.output / "report.json")
     title = arguments.title or f"Features compared: {task.target}"
-    return write_page(arguments.output / "report.html", title, _summary(task, materials), sections)
+    return write_page(page, title, _summary(task, materials), sections)
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    options = options_of(arguments)
+    if not arguments.quick:
+        return options
+    # A fifth of the trainings: fewer folds, always scaled, nothing nested.
+    folds = options.folds or "5"
+    return replace(options, folds=folds, scaling="always", nested=False, draws=3)
+
+
+def _with_sound(
+    name: str, section: Section, materials: Sequence[Material], task: Task, page: Path
+) -> Section:
+    """A section with what is to be heard: what the best features confused, maps with players."""
+    if name == "map":
+        pages = [(material.features.name, map_of(material, page)) for material in materials]
+        return replace(section, frames=tuple((title, html) for title, html in pages if html))
+    root = root_of(materials)
+    return replace(section, heard=confused(section.evaluation, task, root, page))
 
 
 def _clips(arguments: argparse.Namespace) -> Clips:

@@ -11,6 +11,7 @@ from mirfeat.cli.evaluate_parser import add_features_and_labels
 
 REPORT_EXAMPLES = """\
 examples:
+  mirfeat report -m mfcc -m choi2017 --audio music/ --labels folders --quick -o report
   mirfeat report -m mfcc -m 'choi2017?checkpoint=msd' --audio music/ \\
       --labels genres.csv -o report
   mirfeat report --features feats --labels genres.csv -o report
@@ -29,7 +30,16 @@ def add_report(command: Any) -> None:
     command.add_argument("--audio", type=Path, metavar="DIR", help="music for --extractor")
     command.add_argument("--title", help="default: what is predicted, and from where")
     command.add_argument(
-        "--protocols", help="default: svm-grid,layer-sweep,mlp,few-shot,similarity,map"
+        "--sections",
+        "--protocols",
+        dest="protocols",
+        metavar="NAMES",
+        help="default: svm-grid,layer-sweep,mlp,few-shot,similarity,map",
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look: svm-grid (5 folds, scaled, not nested), similarity, map",
     )
     command.add_argument("--nested", action=argparse.BooleanOptionalAction, help="nested scores")
     add_features_and_labels(command)

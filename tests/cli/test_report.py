@@ -86,6 +86,28 @@ def test_a_second_run_takes_features_up_again(collection: Path) -> None:
     assert page.read_bytes() == before
 
 
+def test_the_first_screen_says_what_is_best_and_what_to_do(collection: Path) -> None:
+    extractors = ["-m", "mfcc", "-m", "choi2017?checkpoint=random&layers=12"]
+    more = ["--audio", str(collection / "music"), *extractors, "--sections", "svm-grid,map"]
+    assert report(collection, *more, "--quick") == 0
+    out = collection / "out"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    short = page[page.index("<h2>In short") : page.index("<h2>Support vector machines")]
+    assert re.search(r"<p>Best: (mfcc|choi2017 \(random\)): accuracy \d\.\d{3}", short)
+    assert "Does the difference matter?" in short
+    assert "Next: " in short
+    assert "label more: 11 clips" in short
+    rows = re.findall(r'<th scope="row">(.*?)</th>', short)
+    assert {row.replace("<wbr>", "") for row in rows} == {"mfcc", "choi2017 (random)"}
+    # Two maps with players, whose script alone may run.
+    assert page.count("<iframe ") == 2
+    assert "../music/quiet-0.wav" in page
+    assert "script-src &#x27;sha256-" in page
+    record = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert {one["protocol"] for one in record["reports"]} == {"svm-grid"}
+    assert not any("nested" in s["metric"] for r in record["reports"] for s in r["scores"])
+
+
 def test_a_regression_leaves_out_what_needs_classes(collection: Path) -> None:
     arguments = ["--audio", str(collection / "music"), "-m", "mfcc", "--target", "energy"]
     protocols = "svm-grid,few-shot,similarity,map"
@@ -95,7 +117,7 @@ def test_a_regression_leaves_out_what_needs_classes(collection: Path) -> None:
     assert record["reports"][0]["scores"][0]["metric"] == "r2"
     page = (collection / "out" / "report.html").read_text(encoding="utf-8")
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    assert headings == ["Support vector machines", "Maps", "Features"]
+    assert headings == ["In short", "Support vector machines", "Maps", "Features"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from mirfeat.evaluation.pages.clip_figures import confusion_matrix, embedding_map
 from mirfeat.evaluation.pages.figures import layer_sweep, score_bars
-from mirfeat.evaluation.pages.page import Section, build_page, write_page
+from mirfeat.evaluation.pages.page import Heard, Section, build_page, write_page
 from mirfeat.evaluation.pages.page_tables import cell_words, record_table, report_table
 from mirfeat.evaluation.records import (
     Evaluation,
@@ -217,6 +217,31 @@ def test_what_was_published_is_compared_with_the_scores_that_were_made_like_it()
 def test_details_are_folded_away() -> None:
     html = record_table(Table("T", ("k",), ((1,), (2,)), detail=True), 1)
     assert html.startswith('<details class="detail">\n<summary>T, 2 rows</summary>')
+
+
+def test_many_features_are_sorted_and_all_but_the_best_are_folded_away() -> None:
+    many = [
+        ScoreReport("layer-sweep", f"f{k}", (Scores("accuracy", (k / 30,)),)) for k in range(28)
+    ]
+    html = report_table(many, 3)
+    best, rest = html.split('<details class="rest">')
+    names = [re.findall(r'<th scope="row">(.*?)</th>', part) for part in (best, rest)]
+    assert names[0] == [f"f{k}" for k in range(27, 19, -1)]
+    assert names[1] == [f"f{k}" for k in range(19, -1, -1)]
+    assert "<summary>The other 20</summary>" in rest
+    assert "the best of 28" in best
+    assert 'id="table-3"' in best
+    assert 'id="table-3b"' in rest
+
+
+def test_clips_are_heard_and_their_names_are_escaped() -> None:
+    heard = (Heard("<a>", "music/a%20b.mp3", "rock, taken for jazz"), Heard("b", None))
+    page = build_page("t", "", [Section("s", heard=heard)])
+    assert '<audio controls preload="none" src="music/a%20b.mp3">' in page
+    assert "&lt;a&gt;" in page
+    assert page.count("<audio") == 1
+    assert "media-src * data: blob: file:" in page
+    assert "media-src" not in build_page("t", "", [Section("s")])
 
 
 def test_notes_and_settings_say_what_they_are_about() -> None:

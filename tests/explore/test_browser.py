@@ -138,3 +138,51 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(browser: Any, folder:
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture(scope="module")
+def report_page(folder: Path) -> Path:
+    """A report on songs of two classes that differ in nothing, so that some are confused."""
+    pytest.importorskip("matplotlib")
+    from mirfeat.cli import main
+
+    names = sorted(path.name for path in (folder / "music").iterdir())
+    lines = [f"{name},{'soft' if k % 2 else 'loud'}" for k, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    where = ("--audio", str(folder / "music"), "--labels", str(folder / "labels.csv"))
+    what = ("-m", "mfcc", "--quick", "--sections", "svm-grid,map", "--folds", "2", "-q")
+    assert main(["report", *where, *what, "-o", str(folder / "report")]) == 0
+    return folder / "report" / "report.html"
+
+
+def test_a_report_plays_confused_songs_and_its_map(browser: Any, report_page: Path) -> None:
+    browser.get(report_page.as_uri())
+    first = browser.find_elements("css selector", ".heard audio")[0]
+    browser.execute_script("arguments[0].play()", first)
+    until = time.monotonic() + 20
+    while not (moved := browser.execute_script("return arguments[0].currentTime", first)):
+        assert time.monotonic() < until
+    assert moved > 0
+    frame = browser.find_element("tag name", "iframe")
+    browser.execute_script("arguments[0].scrollIntoView()", frame)
+    browser.switch_to.frame(frame)
+    try:
+        click(browser, 3)
+        assert heard(browser)
+    finally:
+        browser.switch_to.default_content()
+
+
+def test_a_phone_shows_all_of_a_report(browser: Any, report_page: Path) -> None:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.get(report_page.as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        hidden = browser.execute_script(
+            "return [...document.querySelectorAll('.plot svg.narrow')]"
+            ".filter(s => s.getBoundingClientRect().right > 391).length"
+        )
+        assert hidden == 0
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -40,6 +40,8 @@ from mirfeat.evaluation.text import ranks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Bars and curves are read on phones too, whole.
+_PHONE_WIDTH_CM = 13.0
 _MARKERS: Mapping[str, Mapping[str, Any]] = {
     "published": {"marker": "D", "ms": 3.6, "mfc": PAPER, "mec": INK, "ls": "none"},
     "nested": {"marker": "o", "ms": 4.2, "mfc": INK, "mec": PAPER, "ls": "none"},
@@ -111,7 +113,7 @@ def score_bars(
     columns = _columns(ordered)
     baseline = [report.features in baselines for report in ordered]
     places = np.arange(len(ordered))
-    with sheet(FULL_WIDTH_CM, 2.0 + 0.62 * len(ordered)) as figure:
+    with sheet(_PHONE_WIDTH_CM, 2.0 + 0.62 * len(ordered)) as figure:
         axes = figure.subplots()
         colors = [GREY if grey else BLUE for grey in baseline]
         whiskers = {"ecolor": INK, "elinewidth": 0.9}
@@ -148,7 +150,7 @@ def few_shot_curves(reports: Sequence[ScoreReport]) -> Drawing:
         name: [report for report in ordered if report.features == name]
         for name in dict.fromkeys(report.features for report in reports)
     }
-    with sheet(FULL_WIDTH_CM * 0.8, 8.0) as figure:
+    with sheet(_PHONE_WIDTH_CM, 8.0) as figure:
         axes = figure.subplots()
         for (name, line), style in zip(lines.items(), line_styles(), strict=False):
             axes.errorbar(

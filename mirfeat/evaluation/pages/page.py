@@ -1,4 +1,4 @@
-"""One HTML page of an evaluation that needs no other file, no script and no network.
+"""One HTML page of an evaluation that needs no network, and no other file but music to play.
 
 Words of others (names of classes, notes) are escaped, and a content security policy keeps the page
 from loading or running anything even so. Read on screen, light or dark, and in print.
@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from itertools import count
 from pathlib import Path
 
@@ -23,21 +23,36 @@ from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# A figure that a phone shows whole.
+_NARROW_POINTS = 380
+_HASH = re.compile(r"'sha256-[A-Za-z0-9+/=]+'")
 # Colours of the page's theme in place of those of a figure on white.
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A clip to listen to: its name, an address for an audio element or None, and a remark."""
+
+    name: str
+    sound: str | None
+    remark: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of the page: words, figures, score reports and tables, in this order.
+    """A part of the page: words, figures, clips, pages inside it, score reports and tables.
 
-    ``text``: plain; empty lines separate paragraphs.
+    ``text``: plain; empty lines separate paragraphs. ``frames``: whole pages as HTML, by title;
+    their policy must name the hashes of their scripts.
     """
 
     heading: str
     text: str = ""
     evaluation: Evaluation = field(default_factory=Evaluation)
     drawings: tuple[Drawing, ...] = ()
+    heard: tuple[Heard, ...] = ()
+    frames: tuple[tuple[str, str], ...] = ()
 
 
 def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
@@ -53,7 +68,9 @@ def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
     parts = [
         f'<section id="section-{number}">\n<h2>{escape(section.heading)}</h2>\n'
         + _paragraphs(section.text)
+        + "".join(_frame(name, html) for name, html in section.frames)
         + "".join(_figure(drawing, next(figures)) for drawing in section.drawings)
+        + _players(section.heard)
         + "".join(_tables(section.evaluation, tables))
         + "</section>\n"
         for number, section in enumerate(sections, 1)
@@ -62,7 +79,7 @@ def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_policy(sections))}">\n'
         f"<title>{escape(title)}</title>\n"
         f"<style>\n{style.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{escape(title)}</h1>\n{_paragraphs(summary)}</header>\n"
@@ -88,6 +105,36 @@ def _contents(sections: Sequence[Section]) -> str:
         for number, section in enumerate(sections, 1)
     )
     return f'<nav aria-label="Contents">\n<ol>\n{items}</ol>\n</nav>\n'
+
+
+def _policy(sections: Sequence[Section]) -> str:
+    """What the page may load: nothing but music, and scripts of the pages inside it by their hash.
+
+    A page inside has to obey this policy and its own.
+    """
+    frames = [html for section in sections for _, html in section.frames]
+    hashes = dict.fromkeys(token for html in frames for token in _HASH.findall(unescape(html)))
+    scripts = f"; script-src {' '.join(hashes)}" if hashes else ""
+    heard = frames or any(section.heard for section in sections)
+    return f"{_POLICY}{scripts}{'; media-src * data: blob: file:' if heard else ''}"
+
+
+def _frame(title: str, html: str) -> str:
+    return f'<iframe title="{escape(title)}" srcdoc="{escape(html)}"></iframe>\n'
+
+
+def _players(heard: Sequence[Heard]) -> str:
+    items = "".join(
+        f"<li><b>{escape(clip.name)}</b> {escape(clip.remark)}"
+        + (
+            f'<audio controls preload="none" src="{escape(clip.sound)}"></audio>'
+            if clip.sound
+            else ""
+        )
+        + "</li>\n"
+        for clip in heard
+    )
+    return f'<h3>Confused</h3>\n<ul class="heard">\n{items}</ul>\n' if heard else ""
 
 
 def _paragraphs(text: str) -> str:
@@ -121,9 +168,10 @@ def _inline(drawing: Drawing, number: int) -> str:
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<[^>]+>", lambda tag: _themed(tag[0], f"figure-{number}-"), svg)
     width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    kind = ' class="narrow"' if width <= _NARROW_POINTS else ""
     start = (
         f'<svg role="img" aria-label="{escape(drawing.alt)}" viewBox="0 0 {width:g} {height:g}" '
-        f'style="--width: {width:g}pt">'
+        f'style="--width: {width:g}pt"{kind}>'
     )
     return start + svg[svg.index(">") + 1 :]
 

@@ -13,6 +13,8 @@ from typing import Any
 from mirfeat.evaluation.records import ScoreReport, Table
 from mirfeat.evaluation.text import difference, reproduced
 
+# Of more sets of features, such as combinations of layers, the best are shown first.
+_MOST_OPEN_ROWS = 8
 # More notes than these are folded away.
 _MOST_OPEN_NOTES = 5
 # A table of more rows may go on on the next page in print.
@@ -66,19 +68,37 @@ def report_table(reports: Sequence[ScoreReport], number: int) -> str:
     Of each metric the best is bold. Settings that are numbers and differ between reports are
     columns, all others are folded away.
     """
+    first, rest = _best_first(reports)
+    total = f", the best of {len(reports)}" if rest else ""
+    html = _scores(first, str(number), total)
+    if rest:
+        others = _scores(rest, f"{number}b", ", the others")
+        summary = f"<summary>The other {len(rest)}</summary>"
+        html += f'<details class="rest">\n{summary}\n{others}</details>\n'
+    shown = [column.heading for column in _setting_columns(reports)]
+    return html + _notes(reports) + _settings(reports, leave_out=shown)
+
+
+def _best_first(
+    reports: Sequence[ScoreReport],
+) -> tuple[Sequence[ScoreReport], Sequence[ScoreReport]]:
+    """Few reports as they are; of many the best, and the others, both sorted."""
+    if len(reports) <= _MOST_OPEN_ROWS:
+        return reports, ()
+    sign = 1 if reports[0].main.higher_is_better else -1
+    ordered = sorted(reports, key=lambda report: -sign * report.main.mean)
+    return ordered[:_MOST_OPEN_ROWS], ordered[_MOST_OPEN_ROWS:]
+
+
+def _scores(reports: Sequence[ScoreReport], number: str, which: str) -> str:
     counts = sorted({len(scores.values) for report in reports for scores in report.scores})
     means = "single values" if counts == [1] else "means over folds or repeats"
     if len(counts) == 1 and counts[0] > 1:
         means = f"means of {counts[0]} folds or repeats"
     what = ", ".join(filter(None, (reports[0].protocol, reports[0].origin)))
-    caption = f"{what}: {means}" + ("; best in bold." if len(reports) > 1 else ".")
+    caption = f"{what}{which}: {means}" + ("; best in bold." if len(reports) > 1 else ".")
     names = _Column("features", [report.features for report in reports])
-    settings = list(_setting_columns(reports))
-    return (
-        _table(caption, number, names, [*settings, *_score_columns(reports)])
-        + _notes(reports)
-        + _settings(reports, leave_out=[column.heading for column in settings])
-    )
+    return _table(caption, number, names, [*_setting_columns(reports), *_score_columns(reports)])
 
 
 def record_table(table: Table, number: int) -> str:
@@ -91,7 +111,7 @@ def record_table(table: Table, number: int) -> str:
         for place, heading in enumerate(table.columns)
     ]
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
-    html = _table(table.title, number, columns[0], columns[1:]) + note
+    html = _table(table.title, str(number), columns[0], columns[1:]) + note
     if not table.detail:
         return html
     summary = f"<summary>{escape(table.title)}, {len(table.rows)} rows</summary>"
@@ -115,7 +135,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _table(caption: str, number: int, names: _Column, columns: Sequence[_Column]) -> str:
+def _table(caption: str, number: str, names: _Column, columns: Sequence[_Column]) -> str:
     """``names`` are headings of the rows. What is too wide for the page can be scrolled."""
     headings = "".join(
         f'<th scope="col"{_number_class(column)}>{escape(column.heading)}</th>'
