@@ -51,7 +51,7 @@ spent["start"] = time.time() - started
 clocked(extracting, "load_extractor", "load")
 clocked(extracting, "survey", "list")
 clocked(filling, "_root_of_ids", "list")
-clocked(filling, "ids_of", "list")
+clocked(filling, "named", "list")
 clocked(filling, "stamps", "list")
 clocked(StoreWriter, "_prepare", "store")
 clocked(StoreWriter, "close", "close")

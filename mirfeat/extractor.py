@@ -170,7 +170,7 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
 
         With ``on_error="nan"`` they have rows of NaN too, so that row i belongs to path i.
 
-        ``root`` is what ids are relative to; by default the common folder of all paths.
+        ``root`` is what ids are relative to; by default the common folder. A file twice is one row.
         """
         return self.run(on_error, workers, progress).table(paths, root)
 

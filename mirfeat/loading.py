@@ -17,10 +17,10 @@ from mirfeat.errors import ConfigError, OptionError
 from mirfeat.extractor import Extractor
 from mirfeat.networks.checkpoint import Weights
 from mirfeat.networks.model import Model, Rows
-from mirfeat.networks.options import common, refuse_unknown
+from mirfeat.networks.options import common, parts_of, refuse_unknown
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.spec import ExtractorSpec
-from mirfeat.pipeline.unit import Unit
+from mirfeat.pipeline.unit import Unit, beside_one_another
 from mirfeat.provenance import Provenance
 from mirfeat.results.moments import check_statistics
 from mirfeat.version import __version__
@@ -47,7 +47,9 @@ def load_extractor(
     """Load an extractor, or several joined by ``+`` whose vectors are concatenated.
 
     Args:
-        name: one of :func:`list_extractors`, or for example ``"choi2017+mfcc"``.
+        name: one of :func:`list_extractors`, or for example ``"choi2017+mfcc"``. A part may have
+            options of its own, which stand above the others: ``"kim2019-ss-r(sources=self)+
+            kim2019-ss-r(sources=bpm,checkpoint=my.safetensors)"``.
         layers: choi2017: which layers, in this order, for example ``"135"``. All by default.
         sources: kim2018, kim2019: which learning sources of the checkpoint. All by default.
         checkpoint: ``"open"`` (default: trained by mirfeat, inside the package), ``"random"`` or
@@ -74,29 +76,35 @@ def load_extractor(
         OptionError: an option that the extractor does not have, or a value it does not take.
         CheckpointError: the weights cannot be had, are damaged, or belong to something else.
     """
-    specs = [get_spec(part) for part in name.split("+")]
+    parts = parts_of(name)
+    specs = [get_spec(part.name) for part in parts]
     options |= {"layers": layers, "sources": sources, "batch_norm": batch_norm}
     own = {option: value for option, value in options.items() if value is not None}
-    settings = common(
-        {
-            "statistics": statistics,
-            "hop_seconds": hop_seconds,
-            "max_seconds": max_seconds,
-            "short": short,
-            "device": device,
-            "batch_size": batch_size,
-            "precision": precision,
-        }
-    )
-    _check_known(specs, own)
+    settings = {
+        "statistics": statistics,
+        "hop_seconds": hop_seconds,
+        "max_seconds": max_seconds,
+        "short": short,
+        "device": device,
+        "batch_size": batch_size,
+        "precision": precision,
+    }
+    limit = common(settings)["max_seconds"]
+    refuse_unknown(name, own, [option for spec in specs for option in spec.options])
+    for part, spec in zip(parts, specs, strict=True):
+        refuse_unknown(spec.name, part.options, spec.options)
     if precision != "float32" and not any(spec.has_weights for spec in specs):
         raise OptionError(f"precision={precision!r}: {name} has no network to compute so.")
     checkpoints = _checkpoints(specs, checkpoint)
-    units = tuple(
-        load_unit(spec, own, {**settings, "checkpoint": checkpoints.get(spec.name)})
-        for spec in specs
-    )
-    return Extractor(units, settings["max_seconds"])
+    units = [
+        load_unit(
+            spec,
+            {**own, **part.options},
+            common({**settings, "checkpoint": checkpoints.get(spec.name), **part.options}),
+        )
+        for part, spec in zip(parts, specs, strict=True)
+    ]
+    return Extractor(beside_one_another(units), limit)
 
 
 def concatenate(*extractors: Extractor) -> Extractor:
@@ -104,6 +112,7 @@ def concatenate(*extractors: Extractor) -> Extractor:
 
     Raises:
         ConfigError: nothing to join, or parts that use different lengths of each clip.
+        OptionError: the same extractor twice, in the same way.
     """
     if not extractors:
         raise ConfigError("concatenate: give at least one extractor.")
@@ -112,15 +121,8 @@ def concatenate(*extractors: Extractor) -> Extractor:
         raise ConfigError(
             f"concatenate: parts with different max_seconds {sorted(map(str, limits))}."
         )
-    units = tuple(unit for extractor in extractors for unit in extractor._units)
-    return Extractor(units, limits.pop())
-
-
-def _check_known(specs: list[ExtractorSpec], given: Mapping[str, Any]) -> None:
-    names = "+".join(spec.name for spec in specs)
-    if len({spec.name for spec in specs}) < len(specs):
-        raise OptionError(f"{names}: the same extractor twice gives the same numbers twice.")
-    refuse_unknown(names, given, [option for spec in specs for option in spec.options])
+    units = [unit for extractor in extractors for unit in extractor._units]
+    return Extractor(beside_one_another(units), limits.pop())
 
 
 def _checkpoints(

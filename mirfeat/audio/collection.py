@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mirfeat.audio.addresses import Location, Remote, is_url, located, shown
 from mirfeat.audio.clip import PathLike
-from mirfeat.audio.ids import common_folder, folder_of
+from mirfeat.audio.ids import common_folder, folder_of, once
 from mirfeat.audio.lists import read_list
 from mirfeat.audio.remote import RESOURCE_FORK, TRASH, asked, files_in
 from mirfeat.errors import OptionError, did_you_mean
@@ -66,29 +66,7 @@ def survey(
             )
         found += more
         folders += holding
-    return _once(found, links), common_folder(folders)
-
-
-def _once(found: list[Location], links: set[str]) -> list[Location]:
-    """Every file once, by its own name rather than by one of ``links`` to it."""
-    names = [
-        os.fspath(file) if isinstance(file, Remote) else os.path.abspath(file) for file in found
-    ]
-    real, taken, kept = set(names) - links, dict[str, str](), []
-    for file, name in zip(found, names, strict=True):
-        target = os.path.realpath(name) if name in links else name
-        # Ids escape what is no text, and another name may hold that very escape.
-        key = os.fsencode(target).decode("utf-8", "backslashreplace")
-        # A link whose own file is taken too waits for it, wherever that stands.
-        known = taken.get(key, target if target != name and target in real else None)
-        if known is not None:
-            why = "the same file as" if known == target else "it would have the id of"
-            both = readable(shown(file)), why, readable(shown(known))
-            logger.warning("left out: %s (%s %s)", *both)
-            continue
-        taken[key] = target
-        kept.append(file)
-    return kept
+    return once(found, links), common_folder(folders)
 
 
 def _taken(

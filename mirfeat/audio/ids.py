@@ -1,8 +1,9 @@
-"""What files are called in results: their paths below a root."""
+"""What files are called in results: their paths below a root, each of them once."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,9 @@ from pathlib import Path
 from mirfeat.audio.addresses import Location, Remote, is_url, shown
 from mirfeat.audio.clip import PathLike
 from mirfeat.errors import OptionError
+from mirfeat.files import readable
+
+logger = logging.getLogger("mirfeat")
 
 
 def common_folder(folders: Iterable[PathLike]) -> Location:
@@ -47,10 +51,9 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
     """Names in results: paths relative to ``root``, with ``/``; bytes that are no text are escaped.
 
     Raises:
-        OptionError: a path outside ``root``, or the same file twice.
+        OptionError: a path outside ``root``.
     """
-    start = _start(root)
-    ids: dict[str, None] = {}
+    start, ids = _start(root), list[str]()
     for path in paths:
         absolute = _absolute(path)
         if not absolute.startswith(start):
@@ -61,11 +64,54 @@ def ids_of(paths: Sequence[PathLike], root: PathLike) -> list[str]:
             relative = _as_file_name(relative)
         elif os.sep != "/":
             relative = relative.replace(os.sep, "/")
-        id = os.fsencode(relative).decode("utf-8", "backslashreplace")
-        if id in ids:
-            raise OptionError(f"{shown(path)} was given twice.")
-        ids[id] = None
-    return list(ids)
+        ids.append(os.fsencode(relative).decode("utf-8", "backslashreplace"))
+    return ids
+
+
+def named(files: Sequence[Location], root: PathLike) -> dict[str, Location]:
+    """Every file once, by its id; one that comes again is left out, and the log says so.
+
+    Raises:
+        OptionError: a path outside ``root``.
+    """
+    kept = once(files, {os.path.abspath(file) for file in files if _is_link(file)})
+    found: dict[str, Location] = {}
+    for id, file in zip(ids_of(kept, root), kept, strict=True):
+        if id in found:
+            _leave_out(file, "it would have the id of", found[id])
+        else:
+            found[id] = file
+    return found
+
+
+def _is_link(file: Location) -> bool:
+    # A name with a NUL is none; why it cannot be opened is said later.
+    return isinstance(file, Path) and "\0" not in str(file) and os.path.islink(file)
+
+
+def once(files: Sequence[Location], links: set[str]) -> list[Location]:
+    """Every file once, by its own name rather than by one of ``links`` to it."""
+    names = [
+        os.fspath(file) if isinstance(file, Remote) else os.path.abspath(file) for file in files
+    ]
+    real, taken, kept = set(names) - links, dict[str, str](), []
+    for file, name in zip(files, names, strict=True):
+        target = os.path.realpath(name) if name in links else name
+        # Ids escape what is no text, and another name may hold that very escape.
+        key = os.fsencode(target).decode("utf-8", "backslashreplace")
+        # A link whose own file is taken too waits for it, wherever that stands.
+        known = taken.get(key, target if target != name and target in real else None)
+        if known is not None:
+            why = "the same file as" if known == target else "it would have the id of"
+            _leave_out(file, why, known)
+            continue
+        taken[key] = target
+        kept.append(file)
+    return kept
+
+
+def _leave_out(file: Location, why: str, other: PathLike) -> None:
+    logger.warning("left out: %s (%s %s)", readable(shown(file)), why, readable(shown(other)))
 
 
 def is_gone(id: str, root: PathLike) -> bool:

@@ -69,7 +69,7 @@ def opus_at_48_khz(page: bytes) -> bytes:
     """The first page of Opus, saying that its input had the rate that it is decoded at."""
     at = page.find(b"OpusHead") + 12
     changed = page[:at] + OPUS_RATE.to_bytes(4, "little") + page[at + 4 :]
-    return changed[:22] + _checksum(changed) + changed[26:]
+    return changed[:22] + checksum(changed) + changed[26:]
 
 
 @dataclass
@@ -166,11 +166,11 @@ def _page(data: bytes, at: int) -> OggPage | None:
         last=bool(whole[5] & 4),
         body=whole[_HEADER + segments :],
         size=size,
-        intact=_checksum(whole) == whole[22:26],
+        intact=checksum(whole) == whole[22:26],
     )
 
 
-def _checksum(page: bytes) -> bytes:
+def checksum(page: bytes) -> bytes:
     """Checksum of a page, whose own field counts as zeros; least significant byte first."""
     zeroed = (page[:22] + bytes(4) + page[26:]).translate(_REVERSED)
     # An initial value of all ones is what zlib makes an empty register of.

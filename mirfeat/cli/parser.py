@@ -147,7 +147,11 @@ def _add_extract(command: Any) -> None:
         help="file, folder, URL, @list.txt, or @- (a list on stdin; NUL-separated too)",
     )
     command.add_argument(
-        "-m", "--extractor", required=True, metavar="NAME", help="see 'mirfeat list'; a+b joins two"
+        "-m",
+        "--extractor",
+        required=True,
+        metavar="NAME",
+        help="see 'mirfeat list'; 'a(option=value)+b' joins two",
     )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     command.add_argument(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from mirfeat.errors import OptionError, did_you_mean
 
@@ -59,6 +59,67 @@ def _one_of(name: str, words: tuple[str, ...], value: Any) -> str:
         listed = " or ".join(map(repr, words)) if len(words) < 3 else ", ".join(words)
         raise OptionError(f"{name}={value!r}: it is {'' if len(words) < 3 else 'one of '}{listed}.")
     return str(value)
+
+
+class Part(NamedTuple):
+    """One of the extractors that a name joins: its name, and options for it alone, as text."""
+
+    name: str
+    options: dict[str, str]
+
+
+# What all parts of a vector share.
+_OF_THE_WHOLE = ("device", "max_seconds")
+
+
+def parts_of(name: str) -> list[Part]:
+    """The parts of ``"a+b"``, some with options: ``"a(sources=self,bpm)+b(hop_seconds=1)"``.
+
+    A comma is followed by another option or, without ``=``, by more of a value.
+
+    Raises:
+        OptionError: brackets without an end, or something that is no ``option=value``.
+    """
+    parts, depth, start = list[str](), 0, 0
+    for at, letter in enumerate(name):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "+" and not depth:
+            parts.append(name[start:at])
+            start = at + 1
+        if depth < 0:
+            break
+    if depth:
+        raise OptionError(f"{name!r}: brackets that do not belong together. Write {_EXAMPLE}.")
+    return [_part(text.strip()) for text in (*parts, name[start:])]
+
+
+_EXAMPLE = "a(option=value,other=value)+b"
+
+
+def _part(text: str) -> Part:
+    name, bracket, inside = text.partition("(")
+    options: dict[str, str] = {}
+    if not bracket:
+        return Part(name, options)
+    if not inside.endswith(")"):
+        raise OptionError(f"{text!r}: options stand at the end, in brackets: {_EXAMPLE}.")
+    last = ""
+    for item in inside[:-1].split(","):
+        option, equals, value = item.partition("=")
+        if equals:
+            last = option.strip().replace("-", "_")
+            if last in options:
+                raise OptionError(f"{text!r}: {last} is given twice.")
+            options[last] = value.strip()
+        elif last:
+            options[last] += f",{item.strip()}"
+        else:
+            raise OptionError(f"{text!r}: {item!r} is no option=value. Write {_EXAMPLE}.")
+    if shared := options.keys() & set(_OF_THE_WHOLE):
+        raise OptionError(
+            f"{text!r}: {min(shared)} is the same for all parts. Give it beside them."
+        )
+    return Part(name, options)
 
 
 def refuse_unknown(what: str, given: Iterable[str], own: Iterable[Option]) -> None:

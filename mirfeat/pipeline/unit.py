@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mirfeat.audio.segments import SegmentSpec
+from mirfeat.errors import OptionError
 from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.options import COMMON, defaults
 from mirfeat.networks.spec import ExtractorSpec
@@ -33,6 +34,13 @@ class Unit:
     refuse_short: bool
     statistics: tuple[str, ...]
     provenance: Provenance
+    number: int = 1
+    """Which of the units of this name it is, where one vector has several."""
+
+    @property
+    def label(self) -> str:
+        """What the names of its numbers begin with: ``choi2017``; a second one's ``choi2017#2``."""
+        return self.spec.name if self.number == 1 else f"{self.spec.name}#{self.number}"
 
     @property
     def segment_seconds(self) -> float:
@@ -55,7 +63,7 @@ class Unit:
     def row_names(self) -> tuple[str, ...]:
         """Names of the numbers of a row: ``choi2017.layer3.07``."""
         return tuple(
-            f"{self.spec.name}.{block}.{index:0{max(2, len(str(size - 1)))}d}"
+            f"{self.label}.{block}.{index:0{max(2, len(str(size - 1)))}d}"
             for block, size in self.model.block_sizes.items()
             for index in range(size)
         )
@@ -78,6 +86,26 @@ class Unit:
         if self.provenance.checkpoint_name is not None:
             shown["checkpoint"] = self.provenance.checkpoint_name
         return f"{self.spec.name}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+
+def beside_one_another(units: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Units of one vector, those of the same name numbered.
+
+    Raises:
+        OptionError: two of them give the same numbers.
+    """
+    placed: list[Unit] = []
+    for unit in units:
+        twins = [other for other in placed if other.spec.name == unit.spec.name]
+        for twin in twins:
+            if not unit.provenance.differences(twin.provenance):
+                name = unit.spec.name
+                raise OptionError(
+                    f"{name} twice, in the same way, gives the same numbers twice. Give each its "
+                    f"own options or checkpoint, as in '{name}(checkpoint=random:1)+{name}'."
+                )
+        placed.append(replace(unit, number=1 + len(twins)))
+    return tuple(placed)
 
 
 def provenance_of(units: Sequence[Unit]) -> Provenance:

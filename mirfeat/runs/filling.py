@@ -18,7 +18,7 @@ import numpy as np
 from mirfeat.audio.addresses import Location, located
 from mirfeat.audio.clip import PathLike
 from mirfeat.audio.collection import stamps
-from mirfeat.audio.ids import common_folder, folder_of_all, ids_of, is_gone, outside
+from mirfeat.audio.ids import common_folder, folder_of_all, is_gone, named, outside
 from mirfeat.errors import (
     KilledProcessError,
     OptionError,
@@ -114,7 +114,7 @@ def fill(
     files = [located(path) for path in paths]
     root = _root_of_ids(destination, files)
     record = info(str(root))
-    tasks = _tasks(destination, ids_of(files, root), files)
+    tasks = _tasks(destination, named(files, root))
     options = {"resume": destination.resume, "overwrite": destination.overwrite}
     if destination.share is not None:
         claim_shard(destination.folder, destination.share, record, destination.overwrite)
@@ -195,16 +195,12 @@ def _gone(
     return gone
 
 
-def _tasks(
-    destination: Destination, ids: Sequence[str], files: Sequence[Location]
-) -> list[PendingFile]:
+def _tasks(destination: Destination, files: Mapping[str, Location]) -> list[PendingFile]:
     """Files to do; of a shard only its own are looked at, which on a network disk costs time."""
     share = destination.share
-    named = [
-        (id, file) for id, file in zip(ids, files, strict=True) if share is None or share.has(id)
-    ]
-    facts = stamps([file for _, file in named])
-    return [PendingFile(*names, *stamp) for names, stamp in zip(named, facts, strict=True)]
+    own = [(id, file) for id, file in files.items() if share is None or share.has(id)]
+    facts = stamps([file for _, file in own])
+    return [PendingFile(*names, *stamp) for names, stamp in zip(own, facts, strict=True)]
 
 
 def _row(item: Extracted, vector: np.ndarray, made_from: tuple[int, int]) -> Row:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mirfeat.audio.addresses import located, shown
 from mirfeat.audio.clip import Audio, PathLike, samples_of
-from mirfeat.audio.ids import folder_of_all, ids_of
+from mirfeat.audio.ids import folder_of_all, named
 from mirfeat.audio.opened import is_file_like
 from mirfeat.errors import AudioError, NonFiniteFeatureError, OptionError
 from mirfeat.pipeline.clip import Clip, embedding_arrays, new_clip, vector_of
@@ -163,8 +163,12 @@ class ExtractionRun:
         """Vectors of files as one table."""
         _refuse_one(paths)
         files = [located(path) for path in paths]
-        base = root or folder_of_all(files)
-        items = list(zip(ids_of(files, base), files, strict=True))
+        items = list(named(files, root or folder_of_all(files)).items())
+        if self.on_error == "nan" and len(items) < len(files):
+            raise OptionError(
+                "on_error='nan': row i belongs to path i, and some paths are the same file. Give "
+                "each once, or take 'skip' and the table's aligned(ids)."
+            )
         results = list(self.results(items))
         rows = {result.id: result.vector for result in results if result.vector is not None}
         names = self.feature_names

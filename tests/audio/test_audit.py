@@ -6,16 +6,15 @@ that went in, and the number of them that another count finds.
 
 import io
 from collections.abc import Callable
-from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import soundfile
 
 from mirfeat.audio.decode import open_encoded
 from mirfeat.errors import AudioError, DecodeError
+from tests.support.encoded import by_ffmpeg, by_libsndfile, without_length_frame
 from tests.support.sounds import music
 
 av = pytest.importorskip("av")
@@ -41,48 +40,12 @@ def original(rate: int, channels: int = 2) -> np.ndarray:
     return (clip * np.linspace(0.3, 1.0, clip.shape[1])).astype(np.float32)
 
 
-def by_libsndfile(format: str, subtype: str, rate: int = 48_000, **options: object) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, original(rate).T, rate, format=format, subtype=subtype, **options)
-    return file.getvalue()
-
-
-def by_ffmpeg(codec: str, container: str, rate: int = 48_000, **options: str) -> bytes:
-    file, mono = io.BytesIO(), codec.startswith("libopencore")
-    layout, samples = ("mono", original(rate)[:1]) if mono else ("stereo", original(rate))
-    with av.open(file, "w", format=container, options=options) as output:
-        stream = output.add_stream(codec, rate=rate, layout=layout)
-        if not codec.startswith(("pcm", "flac", "alac", "wavpack", "tta", "libopencore")):
-            stream.bit_rate = 192_000
-        stream.codec_context.open(strict=False)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-        to_codec = av.AudioResampler(
-            format=stream.codec_context.format,
-            layout=layout,
-            rate=rate,
-            frame_size=stream.codec_context.frame_size or 1024,
-        )
-        for part in [*to_codec.resample(frame), *to_codec.resample(None)]:
-            output.mux(stream.encode(part))
-        output.mux(stream.encode(None))
-    return file.getvalue()
-
-
-def without_length_frame(mp3: bytes) -> bytes:
-    from mirfeat.audio.headers import read_header
-
-    frame = read_header(mp3)
-    assert frame is not None
-    return mp3[frame.size :]
-
-
 def snd(format: str, subtype: str, **options: object) -> Callable[[], bytes]:
-    return lambda: by_libsndfile(format, subtype, **options)
+    return lambda: by_libsndfile(original(48_000), 48_000, format, subtype, **options)
 
 
 def ffm(codec: str, container: str, rate: int = 48_000, **options: str) -> Callable[[], bytes]:
-    return lambda: by_ffmpeg(codec, container, rate, **options)
+    return lambda: by_ffmpeg(original(rate), rate, codec, container, **options)
 
 
 # Other samples are samples too.
@@ -113,7 +76,7 @@ KINDS = {
     "mp3 cbr": Kind(snd("MP3", "MPEG_LAYER_III", bitrate_mode="CONSTANT", compression_level=0.3)),
     "mp3 vbr": Kind(snd("MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.3)),
     "mp3 without length": Kind(
-        lambda: without_length_frame(by_libsndfile("MP3", "MPEG_LAYER_III")), blind=STREAM
+        lambda: without_length_frame(snd("MP3", "MPEG_LAYER_III")()), blind=STREAM
     ),
     "mp2": Kind(ffm("mp2", "mp2"), blind=STREAM),
     "mp3 in wav": Kind(ffm("libmp3lame", "wav")),

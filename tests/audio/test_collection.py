@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mirfeat.audio.addresses import Remote
 from mirfeat.audio.collection import AUDIO_SUFFIXES, find_audio, survey
-from mirfeat.audio.ids import common_folder, ids_of
+from mirfeat.audio.ids import common_folder, ids_of, named
 from mirfeat.errors import OptionError
 
 
@@ -250,13 +251,29 @@ def test_a_file_outside_the_root_is_refused(tmp_path: Path) -> None:
         ids_of([tmp_path / "music2" / "a.wav"], tmp_path / "music")
 
 
-@pytest.mark.parametrize("again", ["a.wav", "./a.wav", "sub/../a.wav"])
-def test_the_same_file_twice_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+@pytest.mark.parametrize("again", ["a.wav", "./a.wav", "sub/../a.wav", "link.wav"])
+def test_the_same_file_twice_is_one_row_with_a_word(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    again: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OptionError, match="given twice"):
-        ids_of([Path("a.wav"), Path("b.wav"), tmp_path / again], tmp_path)
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    files = [Path("a.wav"), Path("b.wav"), tmp_path / again]
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        assert named(files, tmp_path) == {"a.wav": files[0], "b.wav": files[1]}
+    assert f"left out: {tmp_path / again} (the same file as " in caplog.text
+    # A link alone is taken, by its own name.
+    assert list(named(files[1:], tmp_path)) == ["b.wav", Path(again).name]
+
+
+def test_two_addresses_of_one_id_are_one_row_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    files = [Remote("s3://b/m/x//a.wav"), Remote("s3://b/m/x/%2F/a.wav")]
+    with caplog.at_level(logging.WARNING, "mirfeat"):
+        assert named(files, "s3://b/m") == {"x/%2F/a.wav": files[0]}
+    assert "it would have the id of s3://b/m/x//a.wav" in caplog.text
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs names of any bytes")

@@ -277,8 +277,18 @@ def test_ids_of_a_table_are_relative_to_the_root(
     assert mfcc.extract_files(clips[:2], root=root).ids == ("music/a/1.wav", "music/a/2.wav")
     with pytest.raises(OptionError, match="is not below"):
         mfcc.extract_files(clips, root=clips[0].parent)
-    with pytest.raises(OptionError, match="given twice"):
-        mfcc.extract_files([*clips, clips[3]])
+
+
+def test_a_path_given_twice_is_one_row(
+    tmp_path: Path, clips: list[Path], mfcc: mirfeat.Extractor
+) -> None:
+    twice = [*clips[:2], clips[0]]
+    table = mfcc.extract_files(twice)
+    assert table.ids == mfcc.extract_files(clips[:2]).ids
+    report = mfcc.extract_to(tmp_path / "store", twice)
+    assert (report.done, report.failed) == (len(table), len(table.failures))
+    with pytest.raises(OptionError, match="row i belongs to path i"):
+        mfcc.extract_files(twice, on_error="nan")
 
 
 def test_no_files_are_an_empty_table(mfcc: mirfeat.Extractor) -> None:
