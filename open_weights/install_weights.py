@@ -4,7 +4,8 @@ Usage::
 
     python open_weights/install_weights.py RUNS RESULTS.json
 
-RUNS has ``<extractor>/<extractor>.safetensors`` of ``mirfeat train``; RESULTS.json is what
+RUNS has ``<extractor>/<extractor>.safetensors`` of ``mirfeat train``; folders of another name are
+left out. RESULTS.json is what
 ``python -m benchmarks.teacher_agreement`` wrote. The checkpoints go to ``mirfeat/weights``, and a
 table of them to stdout, for docs/open_weights.md.
 """
@@ -68,7 +69,8 @@ def main() -> int:
     print("| checkpoint | size | learnt | steps | chosen | validation score |")
     print("|---|---|---|---|---|---|")
     for source in sorted(args.runs.glob("*/*.safetensors")):
-        print(install(source, results))
+        if source.parent.name == source.stem:  # not the runs that another one began with
+            print(install(source, results))
     total = sum(path.stat().st_size for path in WEIGHTS.glob("*.safetensors"))
     print(f"{total / 1e6:.1f} MB in all", file=sys.stderr)
     return 1 if total > MOST_BYTES else 0

@@ -262,6 +262,7 @@ SPECS = (
         name="choi2017",
         version=1,
         summary="5-layer tagging convnet, features from any layers; for tags, or few numbers",
+        take_if="you begin: fast, few numbers, and it says tags",
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,

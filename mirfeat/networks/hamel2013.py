@@ -132,12 +132,13 @@ SEGMENT = SegmentSpec(
 )
 
 
-def _spec(kind: str, summary: str, trained: bool) -> ExtractorSpec:
+def _spec(kind: str, summary: str, take_if: str, trained: bool) -> ExtractorSpec:
     name = f"hamel2013-{kind}"
     return ExtractorSpec(
         name=name,
         version=1,
         summary=summary,
+        take_if=take_if,
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,
@@ -149,7 +150,22 @@ def _spec(kind: str, summary: str, trained: bool) -> ExtractorSpec:
 
 
 SPECS = (
-    _spec("base", "statistics of 200 log mel bands over windows of 1.5 s", False),
-    _spec("tag", "statistics of 100 dimensions learnt from tags, over windows of 1.5 s", True),
-    _spec("genre", "statistics of 100 dimensions learnt from genres, over windows of 1.5 s", True),
+    _spec(
+        "base",
+        "statistics of 200 log mel bands over windows of 1.5 s",
+        "you want a bare spectrum and how it moves",
+        False,
+    ),
+    _spec(
+        "tag",
+        "statistics of 100 dimensions learnt from tags, over windows of 1.5 s",
+        "you want songs and tags in one space, to ask which are near",
+        True,
+    ),
+    _spec(
+        "genre",
+        "statistics of 100 dimensions learnt from genres, over windows of 1.5 s",
+        "you want songs and genres in one space, to ask which are near",
+        True,
+    ),
 )

@@ -168,11 +168,12 @@ SEGMENT = SegmentSpec(
 )
 
 
-def _spec(name: str, summary: str, blocks: Mapping[str, int]) -> ExtractorSpec:
+def _spec(name: str, summary: str, take_if: str, blocks: Mapping[str, int]) -> ExtractorSpec:
     return ExtractorSpec(
         name=name,
         version=1,
         summary=summary,
+        take_if=take_if,
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,
@@ -186,7 +187,22 @@ def _spec(name: str, summary: str, blocks: Mapping[str, int]) -> ExtractorSpec:
 
 _EVERY = dict.fromkeys(SOURCES, FEATURE_SIZE)
 SPECS = (
-    _spec("kim2018-stn", "one network per artist group factor", _EVERY),
-    _spec("kim2018-mtn", "artist group factor networks that share a convolution", _EVERY),
-    _spec("kim2018-wstn", "a wide network of genres alone", {"genre": round(FEATURE_SIZE * WIDE)}),
+    _spec(
+        "kim2018-stn",
+        "one network per artist group factor",
+        "you study what tells artists apart, a network for each factor",
+        _EVERY,
+    ),
+    _spec(
+        "kim2018-mtn",
+        "artist group factor networks that share a convolution",
+        "you study what tells artists apart, with shared layers",
+        _EVERY,
+    ),
+    _spec(
+        "kim2018-wstn",
+        "a wide network of genres alone",
+        "you train it: the wide rival of the two above, without open weights",
+        {"genre": round(FEATURE_SIZE * WIDE)},
+    ),
 )

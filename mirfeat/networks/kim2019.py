@@ -151,6 +151,7 @@ SEGMENT = SegmentSpec(
 def _spec(
     name: str,
     summary: str,
+    take_if: str,
     checkpoint_of: str = "",
     blocks: tuple[str, ...] = SOURCES,
 ) -> ExtractorSpec:
@@ -159,6 +160,7 @@ def _spec(
         name=name,
         version=1,
         summary=summary,
+        take_if=take_if,
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,
@@ -173,14 +175,37 @@ def _spec(
 
 
 SPECS = (
-    _spec("kim2019-ss-r", "one source, one network", "kim2019-mss-cr", ("tag",)),
+    _spec(
+        "kim2019-ss-r",
+        "one source, one network",
+        "you want one learning source of kim2019-mss-cr alone",
+        "kim2019-mss-cr",
+        ("tag",),
+    ),
     _spec(
         "kim2019-ms-sr-fc",
         "all sources share everything; one vector in 512 numbers",
+        "you want much in 512 numbers, and slices of 2.5 s",
         blocks=("shared",),
     ),
-    _spec("kim2019-ms-cr-6", "sources share five convolutions"),
-    _spec("kim2019-ms-cr-4", "sources share three convolutions"),
-    _spec("kim2019-ms-cr-2", "sources share one convolution; the fullest"),
-    _spec("kim2019-mss-cr", "sources share nothing"),
+    _spec(
+        "kim2019-ms-cr-6",
+        "sources share five convolutions",
+        "you want almost what -ms-cr-2 has, in half the time",
+    ),
+    _spec(
+        "kim2019-ms-cr-4",
+        "sources share three convolutions",
+        "you look for the middle between -ms-cr-6 and -ms-cr-2",
+    ),
+    _spec(
+        "kim2019-ms-cr-2",
+        "sources share one convolution; the fullest",
+        "scores count most, and 2560 numbers and time little",
+    ),
+    _spec(
+        "kim2019-mss-cr",
+        "sources share nothing",
+        "you study learning sources side by side",
+    ),
 )

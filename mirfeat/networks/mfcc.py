@@ -78,6 +78,7 @@ SPECS = (
         name="mfcc",
         version=1,
         summary="20 MFCCs with first and second differences, the baseline of Choi 2017",
+        take_if="you need a baseline that learnt nothing",
         paper=PAPER,
         mel=MEL,
         segment=SegmentSpec(

@@ -240,6 +240,7 @@ SPECS = (
         name="musicnn",
         version=1,
         summary="tagging convnet of musically motivated filters, features from any layers",
+        take_if="you want the tags of a much used network, and may fetch its weights",
         paper=PAPER,
         mel=MEL,
         segment=SEGMENT,
