@@ -1,7 +1,7 @@
 """How much of what the teachers hear a linear model finds in a vector, from many and few windows.
 
     python -m benchmarks.teacher_probe --manifest OPEN.csv --teachers DIR --cache DIR -o FILE.json
-        [--only NAME ...] [--weights LABEL=NAME=FILE ...]
+        [--only NAME ...] [--weights LABEL=NAME=CHECKPOINT ...]
 
 Windows of 30 s, two a track, of recorded music: those of the split ``train`` to learn from (about
 1000), those of ``valid`` and ``test``, which no training saw, to be judged by. Vectors are mean and
@@ -45,6 +45,7 @@ from benchmarks.tables import print_table
 from benchmarks.teacher_agreement import APART, MADE, SECONDS, logits_of
 from mirfeat.checkpoints.sources import load_weights
 from mirfeat.files import replacing
+from mirfeat.networks.options import defaults
 from mirfeat.networks.registry import get_spec
 from mirfeat.training.manifest import Manifest, read_manifest
 from mirfeat.training.mel_cache import MelCache, build
@@ -100,7 +101,8 @@ def said_of(windows: Windows, table: Path) -> np.ndarray:
 def vectors_of(name: str, weights: str, cache: MelCache, windows: Windows) -> np.ndarray:
     """Vectors of all windows, [n, numbers]."""
     spec = get_spec(name)
-    model = spec.build(load_weights(spec, weights) if spec.has_weights else None, {})
+    loaded = load_weights(spec, weights) if spec.has_weights else None
+    model = spec.build(loaded, defaults(spec.options))
     frames = spec.mel.frames(spec.segment.samples)
     frame = spec.mel.hop_samples / spec.mel.sample_rate
     number = CROPS if 2 * frames * frame < SECONDS else 1
@@ -205,15 +207,17 @@ def main() -> None:
     for name in ("manifest", "teachers", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", default=("choi2017", "kim2019-ms-sr-fc"))
-    parser.add_argument("--weights", nargs="+", default=(), help="LABEL=NAME=FILE of others")
+    parser.add_argument("--only", nargs="*", default=())
+    parser.add_argument("--weights", nargs="+", default=(), help="LABEL=NAME=CHECKPOINT of others")
     options = parser.parse_args()
     asked = [(name, name, "open") for name in options.only]
     asked += [tuple(text.split("=", 2)) for text in options.weights]
     manifest = read_manifest(options.manifest)
     content = json.loads(options.output.read_text()) if options.output.is_file() else {}
+    names = {name for _, name, _ in asked}
+    caches = {name: cache_of(name, manifest, options.cache) for name in names}
     for label, name, weights in asked:
-        cache = cache_of(name, manifest, options.cache)
+        cache = caches[name]
         windows = windows_of(manifest, cache)
         said = {t: said_of(windows, options.teachers / f"{t}.parquet") for t in TABLES}
         vectors = vectors_of(name, weights, cache, windows)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirfeat.training.manifest import read_manifest
 from mirfeat.training.targets.teachers import open_teacher
-from open_weights import grooves, tag_reliability, teach
+from open_weights import grooves, install_weights, tag_reliability, teach
 from open_weights.efficientat import RATE, EfficientAT
 from tests.conftest import REPOSITORY
 from tests.support.training_data import write_corpus
@@ -130,3 +130,20 @@ def test_a_tag_is_heard_if_the_student_ranks_as_the_teacher_does() -> None:
     scale, offset = tag_reliability.fit(windows)
     plain = tag_reliability.error(windows, torch.ones(3), torch.zeros(3))
     assert tag_reliability.error(windows, scale, offset) < plain
+
+
+def test_runs_that_another_one_began_with_are_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("choi2017", "choi2017-1", "choi2017-2"):
+        path = tmp_path / folder / "choi2017.safetensors"
+        path.parent.mkdir()
+        path.touch()
+    (tmp_path / "results.json").write_text("{}")
+    installed: list[str] = []
+    monkeypatch.setattr(
+        install_weights, "install", lambda path, results: installed.append(path.parent.name) or ""
+    )
+    monkeypatch.setattr("sys.argv", ["install", str(tmp_path), str(tmp_path / "results.json")])
+    assert install_weights.main() == 0
+    assert installed == ["choi2017"]
