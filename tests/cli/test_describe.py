@@ -52,11 +52,11 @@ def test_open_weights_are_named_where_there_are_some(
     def names() -> list[str]:
         return [item["name"] for item in describe(get_spec("choi2017"))["checkpoints"]]
 
-    monkeypatch.setattr(describing.hub, "packaged", lambda _: None)
+    monkeypatch.setattr(describing.downloads, "packaged", lambda _: None)
     assert "open" not in names()
     path = tmp_path / "choi2017.safetensors"
     checkpoint.write(path, Weights({}, {"licence": "CC0-1.0", "training_data": "songs"}))
-    monkeypatch.setattr(describing.hub, "packaged", lambda name: path)
+    monkeypatch.setattr(describing.downloads, "packaged", lambda name: path)
     assert names()[0] == "open"
     page = as_text(describe(get_spec("choi2017")))
     assert "licence: CC0-1.0" in page
@@ -68,7 +68,7 @@ def test_the_vector_is_that_of_the_open_weights(
 ) -> None:
     path = tmp_path / "weights.safetensors"
     checkpoint.write(path, Weights({}, {"sources": {"tag": 50, "self": 2}}))
-    monkeypatch.setattr(describing.hub, "packaged", lambda name: path)
+    monkeypatch.setattr(describing.downloads, "packaged", lambda name: path)
     assert describe(get_spec("kim2019-mss-cr"))["blocks"] == {"tag": 256, "self": 256}
     assert describe(get_spec("kim2019-mss-cr"))["dimension"] == 1024
     assert describe(get_spec("kim2019-ms-sr-fc"))["blocks"] == {"shared": 256}
