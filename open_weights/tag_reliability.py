@@ -33,7 +33,7 @@ from mirfeat.networks import checkpoint
 from mirfeat.training.manifest import read_manifest
 
 WINDOW, APART, MOST = 30.0, 75.0, 2
-HEARD, FEWEST, FLOOR = 0.05, 5, 0.6
+HEARD, FEWEST, FLOOR = 0.05, 5, 0.7
 # Corpora that were made, not recorded: what they say of real music is little.
 MADE = ("synthetic", "grooves")
 # Gentle, since few windows have some tags at all.
