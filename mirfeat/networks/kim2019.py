@@ -191,7 +191,7 @@ SPECS = (
     _spec(
         "kim2019-ms-cr-6",
         "sources share five convolutions",
-        "you want almost what -ms-cr-2 has, in half the time",
+        "you want nearly what -ms-cr-2 has, in half the time",
     ),
     _spec(
         "kim2019-ms-cr-4",
@@ -201,7 +201,7 @@ SPECS = (
     _spec(
         "kim2019-ms-cr-2",
         "sources share one convolution; the fullest",
-        "scores count most, and 2560 numbers and time little",
+        "you want 512 numbers for each thing it learnt, and have the time",
     ),
     _spec(
         "kim2019-mss-cr",
