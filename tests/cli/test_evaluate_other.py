@@ -164,8 +164,9 @@ def test_runs_of_an_experiment_are_compared(here: Path, evaluate: Evaluate) -> N
     result = evaluate("comparison", "--runs", "runs.csv")
     assert result["reports"] == []
     titles = " ".join(table["title"] for table in result["tables"])
-    assert len(result["tables"]) == 9
+    assert len(result["tables"]) == 12
     assert all(f"Fig. {number})" in titles for number in (8, 9, 10, 13))
+    assert "section 5.1" in titles
     assert all(table["title"] and table["rows"] for table in result["tables"])
 
 

@@ -96,7 +96,7 @@ def test_the_first_block_by_stripes_is_the_whole_one(
     checkpoint.fill({"network": network}, random_weights, unused=("scaling.reference",))
     taps = FrozenTaps(network, "1").eval()
     image = torch.randn(batch, 1, 96, frames, generator=torch.Generator().manual_seed(0))
-    kernel, bias = taps.get_buffer("kernel0"), taps.get_buffer("bias0")
+    kernel, bias = taps.get_parameter("kernel0"), taps.get_parameter("bias0")
     maps = torch.nn.functional.conv2d(image, kernel, bias, padding=1)
     expected = torch.nn.functional.elu(torch.nn.functional.max_pool2d(maps, (2, 4)))
     torch.testing.assert_close(taps.block(0, image), expected, rtol=1e-5, atol=1e-5)

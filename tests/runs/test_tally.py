@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from mirfeat.results import Result
+from mirfeat.results.outcomes import Result
 from mirfeat.runs.tally import Tally
 
 
