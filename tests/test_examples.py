@@ -119,3 +119,9 @@ def test_the_readme_is_short_and_its_commands_are_ones() -> None:
     assert len(text.splitlines()) <= 150
     for line in re.findall(r"^mirfeat (.+?)(?:  +#.*)?$", text, re.M):
         assert get_parser().parse_args(shlex.split(line)).command == line.split()[0]
+
+
+@pytest.mark.slow
+def test_fine_tuning_beats_the_frozen_features() -> None:
+    before, after = runpy.run_path(str(EXAMPLES / "fine_tune.py"))["main"]([])
+    assert after > before + 0.1

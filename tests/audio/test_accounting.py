@@ -353,7 +353,7 @@ def test_more_than_eight_channels_through_ffmpeg(channels: int, tmp_path: Path) 
 def notes_of(*channels: np.ndarray) -> tuple[str, ...]:
     samples = np.stack(channels)
     extractor = mirfeat.load_extractor("mfcc")
-    (result,) = extractor.extract_many([("a", (samples, RATE))])
+    (result,) = extractor.extract_many([("a", mirfeat.Audio(samples, RATE))])
     return result.notes
 
 
