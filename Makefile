@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-all test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
+.PHONY: help demo test test-fast test-all test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.installed ## Feature vectors of real music, and a map of it to click and hear, in demo/.
 	$(BIN)/python examples/demo.py
 	$(BIN)/mirfeat demo -o demo
+
+test-fast: $(VENV)/.test ## The same without tests that train, start processes or go through every extractor (tests/long.txt).
+	$(BIN)/python -m pytest -n auto -m 'not (network or gpu or slow or shared or ray or docs or long)'
 
 test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
 	$(BIN)/python -m pytest -n auto

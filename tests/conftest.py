@@ -31,11 +31,28 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(autouse=True)
 def _own_messages() -> Iterator[None]:
     """What a command does to log messages ends with its test."""
-    logger, root = logging.getLogger("mirfeat"), logging.getLogger()
-    before = logger.level, root.handlers[:]
+    loggers = [logging.getLogger(name) for name in ("mirfeat", "mirfeat.failures")]
+    root = logging.getLogger()
+    levels, handlers = [logger.level for logger in loggers], root.handlers[:]
     yield
-    logger.setLevel(before[0])
-    root.handlers[:] = before[1]
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    root.handlers[:] = handlers
+
+
+LONG = frozenset(
+    line
+    for line in (REPOSITORY / "tests" / "long.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make test-fast`` leaves out."""
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if not LONG.isdisjoint((test, test.partition("::")[0])):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")
