@@ -37,6 +37,7 @@ format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 fuzz: $(VENV)/.test ## Mutated files for hours: as many as FUZZ_INPUTS says, of each kind.
+	$(BIN)/python -m benchmarks.mutated_files --inputs $$(( $${FUZZ_INPUTS:-200000} / 2 ))
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-200000} $(BIN)/python -m pytest tests/fuzz
 
 goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.

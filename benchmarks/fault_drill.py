@@ -10,37 +10,45 @@ from __future__ import annotations
 
 import argparse
 import csv
+import multiprocessing
 import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.broken_files import make_files
 from benchmarks.tables import print_machine, print_table
+from mirfeat.cli import main as run_command
 from mirfeat.results.outcomes import Failure
 from mirfeat.results.table import FeatureTable
-from mirfeat.store.reading import load_features
-
-# Parts of a few files, so that there is something to lose at every moment.
-CHILD = """
-import sys
-from mirfeat.cli import main
 from mirfeat.store import writer
-writer.MOST_ROWS = int(sys.argv[1])
-sys.exit(main(sys.argv[2:]))
-"""
+from mirfeat.store.reading import load_features
+from mirfeat.store.record import StoreInfo, read_failures
+
 EXPECTED = {
     "csv": r"\.lock|store\.json|failures\.csv|features\.csv",
-    "parquet": r"\.lock|store\.json|failures\.csv|part-\d{6}\.parquet",
+    "parquet": r"\.lock|store\.json|failures\.csv|rows|rows/part-\d{6}\.parquet",
+    "npz": r"\.lock|store\.json|failures\.csv|index\.csv|\d\d|\d\d/[^.][^/]*\.npz",
+    "npy": r"\.lock|store\.json|failures\.csv|index\.csv|\d\d|\d\d/[^.][^/]*\.npy",
 }
+KINDS = ("csv", "parquet", "npz", "npy", "npz+embed", "npy+embed")
+"""Formats of folders, with and without all rows of a clip."""
+# Loaded once, in a process that every run is a fork of: loading takes longer than a run.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["benchmarks.broken_files", "benchmarks.tables", "mirfeat.cli.extract"]
+)
 
 
 @dataclass
@@ -60,19 +68,34 @@ class Runner:
     """Starts the command over a folder of music."""
 
     music: Path
-    format: str
+    kind: str
     part_rows: int
 
-    def start(self, store: Path) -> subprocess.Popen[bytes]:
+    def start(self, store: Path) -> BaseProcess:
         """A run that goes on where the one before was killed."""
+        format, _, embed = self.kind.partition("+")
         # One at a time: who shares a batch with whom moves a vector by rounding.
-        options = ["-m", "mfcc", "--batch-size", "1", "--device", "cpu", "--format", self.format]
-        command = ["extract", str(self.music), "-o", str(store), *options, "-q"]
-        return subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(self.part_rows), *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        options = ["-m", "mfcc", "--batch-size", "1", "--device", "cpu", "--format", format, "-q"]
+        command = ["extract", str(self.music), "-o", str(store), *options]
+        command += ["--embed"] if embed else []
+        process = _CONTEXT.Process(target=_command, args=(command, self.part_rows))
+        process.start()
+        return process
+
+
+def _command(command: list[str], part_rows: int) -> None:
+    """Body of a run; parts of a few files, so that there is something to lose at every moment."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    writer.MOST_ROWS = part_rows
+    sys.exit(run_command(command))
+
+
+def _wait(process: BaseProcess) -> int:
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def drill(
@@ -86,7 +109,7 @@ def drill(
     undisturbed = runner.start(calm)
     _wait_for_work(undisturbed, calm, set())
     begun = time.monotonic()
-    code = undisturbed.wait()
+    code = _wait(undisturbed)
     # On average a kill then leaves the others their share of the work.
     longest_seconds = 2 * (time.monotonic() - begun) / kills
     if code != 1:
@@ -95,16 +118,31 @@ def drill(
     draw = random.Random(seed)
     while found.kills < kills:
         _kill_one(runner, store, found, draw, longest_seconds)
-    if (code := runner.start(store).wait()) not in (0, 1):
+    if (code := _wait(runner.start(store))) not in (0, 1):
         found.problems.append(f"the last run: exit code {code}")
-    table = load_features(store)
+    table = _contents(store, format)
     found.failures = table.failures
     found.problems += [
-        *differences(load_features(calm), table),
+        *differences(_contents(calm, format), table),
         *_listed_once(store, format, faults),
         *_leftovers(store, format),
     ]
     return found
+
+
+def _contents(store: Path, kind: str) -> FeatureTable:
+    """What a folder holds; of bare rows, which have no vector, a digest of each clip's."""
+    if kind != "npy+embed":
+        return load_features(store)
+    ids = _column(store / "index.csv")
+    digests = [list(sha256((store / f"{id}.npy").read_bytes()).digest()) for id in ids]
+    return FeatureTable(
+        np.array(digests, np.float32).reshape(len(ids), 32),
+        tuple(ids),
+        tuple("x" * 32),
+        StoreInfo.read(store).provenance,
+        tuple(read_failures(store)),
+    )
 
 
 def _kill_one(
@@ -116,14 +154,14 @@ def _kill_one(
     writing = draw.random() < 0.5
     _wait_for_work(process, store, before)
     deadline = time.monotonic() + draw.uniform(0.0, longest_seconds)
-    while process.poll() is None:
+    while process.is_alive():
         late = time.monotonic() > deadline
         if late and (not writing or any(".writing-" in name for name in _names(store))):
             break
         if not writing:
             time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    if process.wait() == -signal.SIGKILL:
+    process.kill()
+    if _wait(process) == -signal.SIGKILL:
         found.kills += 1
         found.kills_while_writing += any(".writing-" in name for name in _names(store))
         return
@@ -133,9 +171,9 @@ def _kill_one(
         os.utime(runner.music / id)
 
 
-def _wait_for_work(process: subprocess.Popen[bytes], store: Path, before: set[str]) -> None:
-    """Until the run has written something: starting Python takes longer than all that follows."""
-    while process.poll() is None and set(_names(store)) == before:
+def _wait_for_work(process: BaseProcess, store: Path, before: set[str]) -> None:
+    """Until the run has written something: starting takes longer than all that follows."""
+    while process.is_alive() and set(_names(store)) == before:
         time.sleep(0.001)
 
 
@@ -178,9 +216,11 @@ def _listed_once(store: Path, format: str, faults: Mapping[str, str]) -> list[st
 def _ids_in(store: Path, format: str) -> list[str]:
     if format == "csv":
         return _column(store / "features.csv")
+    if format != "parquet":
+        return _column(store / "index.csv")
     import pandas as pd
 
-    parts = sorted(store.glob("part-*.parquet"))
+    parts = sorted(store.glob("rows/part-*.parquet"))
     return [id for path in parts for id in pd.read_parquet(path, columns=["id"])["id"]]
 
 
@@ -191,7 +231,8 @@ def _column(path: Path) -> list[str]:
 
 def _leftovers(store: Path, format: str) -> list[str]:
     names = (path.relative_to(store).as_posix() for path in store.rglob("*"))
-    return [f"{name}: left over" for name in names if not re.fullmatch(EXPECTED[format], name)]
+    allowed = EXPECTED[format.partition("+")[0]]
+    return [f"{name}: left over" for name in names if not re.fullmatch(allowed, name)]
 
 
 def print_faults(found: Drill) -> None:
@@ -214,26 +255,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--format", choices=("csv", "parquet", "both"), default="both")
+    parser.add_argument("--format", choices=(*KINDS, "all"), default="all")
     options = parser.parse_args(arguments)
-    problems: list[str] = []
-    for format in ("csv", "parquet") if options.format == "both" else (options.format,):
+    problems, rows = list[str](), []
+    for kind in KINDS if options.format == "all" else (options.format,):
         with tempfile.TemporaryDirectory() as folder:
-            found = drill(
-                Path(folder),
-                files=options.files,
-                kills=options.kills,
-                format=format,
-                seed=options.seed,
-            )
-        print_faults(found)
-        good = sum(not fault for fault in found.faults.values())
-        print(
-            f"\n{format}: {good} good and {len(found.faults) - good} broken files; "
-            f"{found.kills} kills, {found.kills_while_writing} of them left a file half written; "
-            f"{found.ended} runs came to their end first; {len(found.problems)} problems"
-        )
-        problems += found.problems
+            place, numbers = Path(folder), {"files": options.files, "kills": options.kills}
+            found = drill(place, **numbers, format=kind, seed=options.seed)
+        if not rows:
+            print_faults(found)
+        bad = sum(map(bool, found.faults.values()))
+        counts = len(found.faults) - bad, bad, found.kills, found.kills_while_writing, found.ended
+        rows.append((kind, *counts, len(found.problems)))
+        print(*rows[-1], file=sys.stderr, flush=True)
+        problems += [f"{kind}: {problem}" for problem in found.problems]
+    header = ("format", "good files", "broken", "kills", "while writing", "ended first", "problems")
+    print_table("Killed runs", header, rows)
     for problem in problems[:50]:
         print(f"PROBLEM: {problem}")
     sys.exit(bool(problems))

@@ -66,16 +66,17 @@ def check_container(file: OpenedFile, container: str, start: int) -> None:
     if container == "AVI":
         _check_avi(file, start)
     elif container == MP4:
-        if _second_movie(file, start):
-            raise _two(file, container)
-    elif (pattern := _AGAIN.get(container)) is not None and _occurs(file, start + 1, pattern):
-        raise _two(file, container)
+        if (second := _second_movie(file, start)) is not None:
+            raise _two(file, container, second - start)
+    elif (second := _again(file, start + 1, container)) is not None:
+        raise _two(file, container, second - start)
 
 
-def _two(file: OpenedFile, container: str) -> DecodeError:
+def _two(file: OpenedFile, container: str, first: int) -> DecodeError:
     return DecodeError(
-        f"{file.name}: another recording follows the first one in this file ({container}), which "
-        "no decoder reads. No feature was made. Split it."
+        f"{file.name}: another recording follows the first one in this file ({container}): the "
+        f"first has {first} bytes, the file {file.size}. No decoder reads both; no feature was "
+        "made. Split it."
     )
 
 
@@ -88,11 +89,11 @@ def _check_avi(file: OpenedFile, start: int) -> None:
         )
     following = file.read_at(end + end % 2, 12)
     if following[:4] == b"RIFF" and following[8:] == b"AVI ":  # large ones go on with AVIX
-        raise _two(file, "AVI")
+        raise _two(file, "AVI", end - start)
 
 
-def _second_movie(file: OpenedFile, position: int) -> bool:
-    """Whether a second index or type lies among the boxes of the file."""
+def _second_movie(file: OpenedFile, position: int) -> int | None:
+    """Where a second index or type lies among the boxes of the file."""
     seen = set[bytes]()
     while position + 8 <= file.size:
         head = file.read_at(position, 16)
@@ -101,20 +102,23 @@ def _second_movie(file: OpenedFile, position: int) -> bool:
             size = int.from_bytes(head[8:], "big")
         if name in (b"ftyp", b"moov"):
             if name in seen:
-                return True
+                return position
             seen.add(name)
         if size < 8:
-            return False
+            return None
         position += size
-    return False
+    return None
 
 
-def _occurs(file: OpenedFile, position: int, pattern: re.Pattern[bytes]) -> bool:
+def _again(file: OpenedFile, position: int, container: str) -> int | None:
+    """Where another recording of the container begins, if that can be known."""
+    if (pattern := _AGAIN.get(container)) is None:
+        return None
     while position < file.size:
         data = file.read_at(position, _BLOCK)
-        if pattern.search(data):
-            return True
+        if match := pattern.search(data):
+            return position + match.start()
         if len(data) < _BLOCK:
-            return False
+            return None
         position += len(data) - _LONGEST_START
-    return False
+    return None

@@ -31,7 +31,7 @@ from mirfeat.cli.output import (
     tell,
 )
 from mirfeat.cli.parser import get_parser
-from mirfeat.cli.streams import replace_closed_streams
+from mirfeat.cli.streams import replace_closed_streams, words_may_be_lost
 from mirfeat.errors import AudioError, CheckpointError, ExtractionError, MirfeatError
 from mirfeat.store import interrupts
 
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    _set_up_messages(arguments.verbose, arguments.quiet)
-    with results_alone():
+    with words_may_be_lost(), results_alone():
+        _set_up_messages(arguments.verbose, arguments.quiet)
         return _run(arguments)
 
 

@@ -212,6 +212,15 @@ def test_another_count_agrees(kind: str) -> None:
     assert abs(found.shape[1] - counted) <= SLACK
 
 
+@pytest.mark.parametrize("kind", ["m4a aac", "mov", "webm", "wma", "tta", "avi", "flac"])
+def test_two_recordings_in_one_file_are_told_with_both_lengths(kind: str) -> None:
+    first = made(kind)
+    with pytest.raises(DecodeError) as caught:
+        decoded(first * 2)
+    expected = ["1.2 s", "2.4 s"] if kind == "flac" else [f"{len(first)} ", f"{2 * len(first)}."]
+    assert all(length in str(caught.value) for length in expected), str(caught.value)
+
+
 def test_decode_errors_are_the_files_own() -> None:
     with pytest.raises(DecodeError, match="clip: "):
         decoded(made("flac")[:-5000])

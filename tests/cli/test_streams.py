@@ -1,5 +1,6 @@
 """Streams that are closed, and mirfeat inside a zip."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import mirfeat
+from mirfeat.store.reading import load_features
+from tests.support.sounds import music, write_wav
 
 
 def run(redirection: str) -> tuple[int, str]:
@@ -33,6 +36,29 @@ def test_closed_streams_are_no_bug() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_nobody_who_leaves_stderr_ends_a_run(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    for number in range(3):
+        write_wav(tmp_path / "music" / f"{number}.wav", music(0.2, 12_000, seed=number), 12_000)
+    (tmp_path / "music" / "bad.wav").write_text("no audio")
+    reading, writing = os.pipe()
+    os.close(reading)  # nobody reads it: each word is an error
+    line = ["extract", str(tmp_path / "music"), "-m", "mfcc", "-o", str(tmp_path / "store"), "-v"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mirfeat", *line],
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 1  # one file failed, and that is what is said
+    assert done.stdout.strip() == str(tmp_path / "store")
+    assert len(load_features(tmp_path / "store").ids) == 3
 
 
 def test_mirfeat_works_inside_a_zip(tmp_path: Path) -> None:
