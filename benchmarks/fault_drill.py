@@ -220,7 +220,7 @@ def _ids_in(store: Path, format: str) -> list[str]:
         return _column(store / "index.csv")
     import pandas as pd
 
-    parts = sorted(store.glob("rows/part-*.parquet"))
+    parts = sorted(store.rglob("part-*.parquet"))
     return [id for path in parts for id in pd.read_parquet(path, columns=["id"])["id"]]
 
 
@@ -257,11 +257,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", choices=(*KINDS, "all"), default="all")
     options = parser.parse_args(arguments)
-    problems, rows = list[str](), []
+    problems, rows = list[str](), list[tuple[str | int, ...]]()
     for kind in KINDS if options.format == "all" else (options.format,):
         with tempfile.TemporaryDirectory() as folder:
-            place, numbers = Path(folder), {"files": options.files, "kills": options.kills}
-            found = drill(place, **numbers, format=kind, seed=options.seed)
+            found = drill(
+                Path(folder),
+                files=options.files,
+                kills=options.kills,
+                format=kind,
+                seed=options.seed,
+            )
         if not rows:
             print_faults(found)
         bad = sum(map(bool, found.faults.values()))

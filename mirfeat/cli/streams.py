@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO, cast
 
 
 def replace_closed_streams() -> None:
@@ -34,7 +34,7 @@ def words_may_be_lost() -> Iterator[None]:
     do not depend on that.
     """
     before = sys.stderr
-    sys.stderr = _Unheard(before)
+    sys.stderr = cast(TextIO, _Unheard(before))
     try:
         yield
     finally:
