@@ -30,7 +30,8 @@ def glide(down: bool, rate: int, generator: np.random.Generator) -> np.ndarray:
     sound = generator.normal(0.0, generator.uniform(0.1, 0.4), len(time))
     for overtone in range(1, 6):
         sound += generator.uniform(0.3, 1.0) / overtone * np.sin(overtone * phase)
-    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+    scaled: np.ndarray = (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+    return scaled
 
 
 def glides(count: int, rate: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,7 +44,7 @@ def glides(count: int, rate: int, seed: int) -> tuple[torch.Tensor, torch.Tensor
 def on_frozen(features: nn.Module, samples: torch.Tensor, labels: torch.Tensor) -> nn.Sequential:
     """The features, standardised, and a linear layer on top that was trained on them."""
     with torch.no_grad():
-        vectors = torch.cat([features(part) for part in samples.split(8)])
+        vectors = torch.cat([features(part) for part in torch.split(samples, 8)])
     norm = nn.BatchNorm1d(vectors.shape[1], affine=False)
     norm.running_mean, norm.running_var = vectors.mean(0), vectors.var(0)
     fitted = LogisticRegression(max_iter=1000).fit(norm.eval()(vectors).numpy(), labels.numpy())
@@ -62,11 +63,12 @@ def fine_tune(
     generator = torch.Generator().manual_seed(0)
     for epoch in range(epochs):
         total = 0.0
-        for part in torch.randperm(len(samples), generator=generator).split(8):
+        order = torch.randperm(len(samples), generator=generator)
+        for part in torch.split(order, 8):
             guesses = model(samples[part])[:, 0]
             loss = nn.functional.binary_cross_entropy_with_logits(guesses, labels[part].float())
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(part)
         print(f"epoch {epoch + 1}: loss {total / len(samples):.3f}", flush=True)
@@ -75,7 +77,7 @@ def fine_tune(
 def accuracy(model: nn.Module, samples: torch.Tensor, labels: torch.Tensor) -> float:
     """Share of sounds whose label is guessed."""
     with torch.no_grad():
-        guesses = torch.cat([model(part)[:, 0] for part in samples.split(8)]) > 0
+        guesses = torch.cat([model(part)[:, 0] for part in torch.split(samples, 8)]) > 0
     return float((guesses == labels.bool()).float().mean())
 
 
