@@ -11,7 +11,7 @@ from mirfeat.cli.evaluate_parser import add_features_and_labels
 
 REPORT_EXAMPLES = """\
 examples:
-  mirfeat report -m mfcc -m choi2017 --audio music/ --labels folders --quick -o report
+  mirfeat report -m choi2017 --audio music/ --labels folders --quick -o report
   mirfeat report -m mfcc -m 'choi2017?checkpoint=msd' --audio music/ \\
       --labels genres.csv -o report
   mirfeat report --features feats --labels genres.csv -o report
