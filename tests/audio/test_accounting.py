@@ -24,11 +24,11 @@ from mirfeat.errors import AudioError, DecodeError
 from tests.audio.test_audit import (
     ID3V2,
     NOISE,
-    by_ffmpeg,
-    by_libsndfile,
     decoded,
+    ffm,
     likeness,
     original,
+    snd,
 )
 from tests.support.sounds import decode, music, write
 
@@ -85,7 +85,7 @@ def test_files_joined_end_to_end_are_decoded_whole() -> None:
 
 
 def test_layer_two_may_change_its_bit_rate() -> None:
-    fast, slow = by_ffmpeg("mp2", "mp2"), mp2(32_000, 6)
+    fast, slow = ffm("mp2", "mp2")(), mp2(32_000, 6)
     total = length(fast) + length(slow)
     assert length(fast + slow) == total
 
@@ -195,7 +195,7 @@ def announced(content: bytes, at: int, count: int, order: str = "<") -> bytes:
 
 
 def test_a_wave_file_whose_length_was_never_filled_in_is_read_to_its_end() -> None:
-    whole = by_libsndfile("WAV", "PCM_16")
+    whole = snd("WAV", "PCM_16")()
     assert_array_equal(decoded(announced(whole, 40, 0))[0], decoded(whole)[0])
 
 
@@ -210,7 +210,7 @@ def test_a_wave_file_beyond_4_gib_is_read_on(tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     rate, frame = 48_000, 4
     seconds = 10.0 + (1 << 32) / (rate * frame)
-    path.write_bytes(by_libsndfile("WAV", "PCM_16"))
+    path.write_bytes(snd("WAV", "PCM_16")())
     content = path.read_bytes()
     path.write_bytes(announced(content, 40, 10 * rate * frame))
     with path.open("r+b") as file:  # zeros that take no room on the disk
@@ -224,24 +224,24 @@ def test_a_wave_file_beyond_4_gib_is_read_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["WAV", "AIFF", "AU", "CAF", "W64"])
 def test_more_than_is_announced_is_an_error_with_both_lengths(format: str) -> None:
-    whole = by_libsndfile(format, "PCM_16")
+    whole = snd(format, "PCM_16")()
     with pytest.raises(DecodeError, match=r"announces \d+ bytes .*more lie behind.*begin another"):
         decoded(whole + whole)
 
 
 def test_a_stale_header_is_an_error_with_both_lengths() -> None:
-    whole = announced(by_libsndfile("WAV", "PCM_16"), 40, 96_000)
+    whole = announced(snd("WAV", "PCM_16")(), 40, 96_000)
     with pytest.raises(DecodeError, match=r"announces 96000 bytes .* \(0\.5 of 1\.2 s\)"):
         decoded(whole)
 
 
 def test_flac_with_too_small_a_total_is_decoded_whole() -> None:
-    whole = by_libsndfile("FLAC", "PCM_16")
+    whole = snd("FLAC", "PCM_16")()
     assert_array_equal(decoded(announced(whole, 22, 20_000, ">"))[0], decoded(whole)[0])
 
 
 def test_flac_files_joined_are_an_error_with_both_lengths() -> None:
-    whole = by_libsndfile("FLAC", "PCM_16")
+    whole = snd("FLAC", "PCM_16")()
     with pytest.raises(DecodeError, match=r"2 FLAC files .* 1\.2 s, all of them about 2\.4 s"):
         decoded(whole + whole)
 
@@ -277,7 +277,7 @@ def test_lost_pages_are_an_error(subtype: str) -> None:
 
 @pytest.mark.parametrize("mentioned", [0, 8000, 16_000, 44_100, 96_000])
 def test_opus_is_48_khz_whatever_its_header_mentions(mentioned: int) -> None:
-    whole = by_libsndfile("OGG", "OPUS")
+    whole = snd("OGG", "OPUS")()
     first, *others = pages(whole)
     at = first.find(b"OpusHead") + 12
     other = first[:at] + struct.pack("<I", mentioned) + first[at + 4 :]
@@ -392,12 +392,12 @@ def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "opus", "m4a", "mp2"])
 def test_files_in_memory_give_the_vector_of_files(kind: str, tmp_path: Path) -> None:
     made = {
-        "wav": lambda: by_libsndfile("WAV", "PCM_16"),
+        "wav": snd("WAV", "PCM_16"),
         "mp3": lambda: mp3(music(1.2, RATE, 2)),
-        "flac": lambda: by_libsndfile("FLAC", "PCM_16"),
-        "opus": lambda: by_libsndfile("OGG", "OPUS"),
-        "m4a": lambda: by_ffmpeg("aac", "ipod"),
-        "mp2": lambda: by_ffmpeg("mp2", "mp2"),
+        "flac": snd("FLAC", "PCM_16"),
+        "opus": snd("OGG", "OPUS"),
+        "m4a": ffm("aac", "ipod"),
+        "mp2": ffm("mp2", "mp2"),
     }
     content = made[kind]()
     path = tmp_path / "clip"
@@ -445,7 +445,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
 
 def test_a_very_long_clip_ends_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "LONGEST_SECONDS", 0.5)
-    content, facts = by_libsndfile("FLAC", "PCM_16"), ClipFacts()
+    content, facts = snd("FLAC", "PCM_16")(), ClipFacts()
     reader = open_encoded(content, "clip")
     assert sum(block.shape[1] for block in checked_blocks(reader, facts)) == 24_000
     assert reader.notes == ["longer than 0.000138889 h: used the first 0.000138889 h"]
@@ -460,7 +460,7 @@ def test_an_error_inside_a_decoder_belongs_to_its_file(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(SoundFileDecoder, "_read", broken)
     with pytest.raises(DecodeError, match=r"clip: cannot be decoded \(ZeroDivisionError: inside"):
-        decoded(by_libsndfile("WAV", "PCM_16"))
+        decoded(snd("WAV", "PCM_16")())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit of open files")
@@ -469,7 +469,7 @@ def test_a_lack_of_descriptors_is_seen_behind_the_error(tmp_path: Path) -> None:
     import resource
 
     path = tmp_path / "clip.m4a"
-    path.write_bytes(by_ffmpeg("aac", "ipod"))
+    path.write_bytes(ffm("aac", "ipod")())
     decode(path)  # so that all modules are loaded
     kept, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open(path, os.O_RDONLY)
@@ -489,14 +489,14 @@ def test_a_lack_of_descriptors_is_seen_behind_the_error(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_nobody_knows_is_a_decode_error() -> None:
-    unknown = by_ffmpeg("libopus", "webm").replace(b"A_OPUS", b"A_ZZZZ")
+    unknown = ffm("libopus", "webm")().replace(b"A_OPUS", b"A_ZZZZ")
     with pytest.raises(DecodeError, match="clip: not readable as Matroska"):
         decoded(unknown)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp2"
-    path.write_bytes(40 * by_ffmpeg("mp2", "mp2"))
+    path.write_bytes(40 * ffm("mp2", "mp2")())
     reader = open_file(path)
     blocks = reader.blocks()
     next(blocks)
@@ -508,7 +508,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> Non
 
 def test_files_are_decoded_in_threads_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "clip.m4a"
-    path.write_bytes(by_ffmpeg("aac", "ipod"))
+    path.write_bytes(ffm("aac", "ipod")())
     right, found = decode(path), []
     threads = [threading.Thread(target=lambda: found.append(decode(path))) for _ in range(4)]
     for thread in threads:
