@@ -31,7 +31,10 @@ test-newest: ## Tests with the newest versions that there are, in .venv-newest.
 
 lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell
-	$(BIN)/mypy --strict tests/consumer/uses_mirfeat.py && $(BIN)/pyright --pythonpath $(BIN)/python tests/consumer/uses_mirfeat.py
+	$(BIN)/mypy --strict tests/consumer/uses_mirfeat.py
+
+pyright: $(VENV)/.lint ## A consumer's types by pyright, which fetches itself with npm.
+	$(PIP) install 'pyright>=1.1.390' && $(BIN)/pyright --pythonpath $(BIN)/python tests/consumer/uses_mirfeat.py
 
 format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
