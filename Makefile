@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-fast test-all test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
+.PHONY: help demo test test-fast test-all pyright test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 

@@ -21,7 +21,8 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
     page = wheel.read(metadata).decode()
 strange = [n for n in names if not n.startswith("mirfeat/") and ".dist-info/" not in n]
 assert not strange, strange
-assert "mirfeat/py.typed" in names and "mirfeat/adapters/onnx.py" in names
+wanted = "py.typed", "adapters/onnx.py", "examples/labels.csv", "weights/choi2017.safetensors"
+assert {f"mirfeat/{name}" for name in wanted} <= set(names)
 relative = [link for link in re.findall(r"\]\(([^)]+)\)", page) if "://" not in link]
 assert not relative, relative
 print(len(names), "files in the wheel")
