@@ -127,7 +127,8 @@ def test_a_remote_file_gives_the_numbers_of_a_local_one(
     np.testing.assert_array_equal(mfcc.extract_file(clips[0]), expected, strict=True)
     np.testing.assert_array_equal(mfcc.extract(local.as_uri()), expected, strict=True)
     np.testing.assert_array_equal(mfcc.embed_file(clips[0]).values, mfcc.embed(local).values)
-    results = list(mfcc.extract_many([clips[0], ("x", clips[0]), local]))
+    # One at a time: fsspec's files in memory share one position among all who read them.
+    results = list(mfcc.extract_many([clips[0], ("x", clips[0]), local], workers=1))
     assert [result.id for result in results] == [clips[0], "x", str(local)]
     for result in results:
         assert result.vector is not None
