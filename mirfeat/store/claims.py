@@ -10,6 +10,8 @@ from mirfeat.files import UNFINISHED
 from mirfeat.store.jobarray import Shard, is_plain_store, shard_folders
 from mirfeat.store.record import StoreInfo, is_store, stores_in
 
+LOCK = ".lock"
+
 
 def claim_shard(parent: Path, shard: Shard, info: StoreInfo, overwrite: bool) -> None:
     """Make the folder of a shard, below that of a job array.
@@ -57,6 +59,3 @@ def remove_leftovers(folder: Path) -> None:
         for name in names:
             if name.startswith(UNFINISHED):
                 Path(here, name).unlink(missing_ok=True)
-
-
-LOCK = ".lock"

@@ -82,7 +82,7 @@ def numbers_of_sources(table: Table) -> Drawing:
     """
     runs = _runs(table)
     names = [name for name in STRATEGIES if any(run["strategy"] == name for run in runs)]
-    with _panels(runs, 5.6) as (figure, panels):
+    with _panels_by_count(runs) as (figure, panels):
         for axes, own in panels:
             for place, name in enumerate(names):
                 some = [run for run in own if run["strategy"] == name]
@@ -90,10 +90,6 @@ def numbers_of_sources(table: Table) -> Drawing:
                 _by_count(axes, some, style, short(name), fit=name != _SINGLE)
             if single := [run["standardised"] for run in own if run["strategy"] == _SINGLE]:
                 axes.axhline(fmean(single), color=INK, linewidth=0.8)
-            axes.locator_params(axis="x", integer=True)
-        _legend_once(figure, panels)
-        figure.supxlabel("learning sources", fontsize=8)
-        figure.supylabel("standardised score", fontsize=8)
     return Drawing(figure, _said(runs, "number"), _data(table, runs, "Number of sources", 10))
 
 
@@ -106,16 +102,12 @@ def best_source(table: Table) -> Drawing:
         True: {"color": BLUE, "marker": "o", "linestyle": "-"},
         False: {"color": PALETTE[1], "marker": "o", "linestyle": "--", "markerfacecolor": PAPER},
     }
-    with _panels(runs, 5.6) as (figure, panels):
+    with _panels_by_count(runs) as (figure, panels):
         for axes, own in panels:
             for inside, style in styles.items():
                 some = [run for run in own if run["has best"] == inside]
                 name = "with the best single source" if inside else "without it"
                 _by_count(axes, some, style, name, fit=True)
-            axes.locator_params(axis="x", integer=True)
-        _legend_once(figure, panels)
-        figure.supxlabel("learning sources", fontsize=8)
-        figure.supylabel("standardised score", fontsize=8)
     return Drawing(figure, _said(runs, "has best"), _data(table, runs, "Best single source", 13))
 
 
@@ -187,6 +179,20 @@ def _panels(
             axes.grid(axis="y")
         own = [[run for run in runs if run["dataset"] == name] for name in names]
         yield figure, list(zip(grid, own, strict=False))
+
+
+@contextmanager
+def _panels_by_count(
+    runs: Sequence[Run],
+) -> Iterator[tuple[Figure, list[tuple[Axes, list[Run]]]]]:
+    """Panels of standardised scores against the number of sources, with one legend."""
+    with _panels(runs, 5.6) as (figure, panels):
+        yield figure, panels
+        for axes, _ in panels:
+            axes.locator_params(axis="x", integer=True)
+        _legend_once(figure, panels)
+        figure.supxlabel("learning sources", fontsize=8)
+        figure.supylabel("standardised score", fontsize=8)
 
 
 def _cloud(axes: Axes, place: int, values: Sequence[float], color: str) -> None:
