@@ -5,22 +5,17 @@
 Needs Chromium, its driver and selenium.
 """
 
-import shutil
 import sys
 import time
 from pathlib import Path
 
-from selenium import webdriver
+from browser import opened
 from selenium.webdriver.common.action_chains import ActionChains
 
 
 def main(page: str) -> None:
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                     "--window-size=1160,860"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    browser.get(Path(page).absolute().as_uri())
+    """Write the picture beside this file."""
+    browser = opened(page, 1160, 860)
     canvas = browser.find_element("id", "map")
     x, y = browser.execute_script("return songMap.place(5)")
     width, height = canvas.rect["width"], canvas.rect["height"]

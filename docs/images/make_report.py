@@ -7,21 +7,16 @@
 Needs Chromium, its driver and selenium.
 """
 
-import shutil
 import sys
 import time
 from pathlib import Path
 
-from selenium import webdriver
+from browser import opened
 
 
 def main(page: str) -> None:
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                     "--window-size=1160,700"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    browser.get(Path(page).absolute().as_uri())
+    """Write the picture beside this file."""
+    browser = opened(page, 1160, 700)
     time.sleep(1)
     browser.save_screenshot(str(Path(__file__).with_name("report.png")))
     browser.quit()
