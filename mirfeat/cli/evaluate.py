@@ -19,7 +19,7 @@ from mirfeat.cli.labels import clips_of_features, labels_of
 from mirfeat.cli.output import shown_progress
 from mirfeat.errors import OptionError
 from mirfeat.evaluation import comparison, hamel2013, maps
-from mirfeat.evaluation.experiment import EXTRACTORS, read_runs
+from mirfeat.evaluation.experiment import EXTRACTORS, read_baselines, read_runs
 from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.inputs import Features, read_features
 from mirfeat.evaluation.material import Options, Progress, Tick
@@ -124,7 +124,8 @@ def _recommendation(arguments: argparse.Namespace) -> Evaluation:
 
 
 def _comparison(arguments: argparse.Namespace) -> Evaluation:
-    runs = read_runs(_needed(arguments, "runs"))
+    table = _needed(arguments, "runs")
+    runs, baselines = read_runs(table), read_baselines(table)
     intervals = {"bootstrap": arguments.bootstrap, "seed": arguments.seed}
     strategies = comparison.strategy_model(runs, **intervals)
     tables = [
@@ -133,7 +134,7 @@ def _comparison(arguments: argparse.Namespace) -> Evaluation:
         comparison.size_model(runs, **intervals).table(),
         comparison.variance_components(runs),
         comparison.correlation(runs)[1],
-        *experiment_tables(runs),
+        *experiment_tables(runs, baselines),
     ]
     return Evaluation(tables=tuple(tables))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mirfeat.cli.output import shown_progress, tell
 from mirfeat.cli.train import Outcome
 from mirfeat.errors import OptionError
 from mirfeat.evaluation.design import SINGLE, alias_matrix, level_counts
+from mirfeat.evaluation.experiment import BASELINE
 from mirfeat.evaluation.pages.gallery import draw
 from mirfeat.evaluation.pages.page import Section, write_page
 from mirfeat.evaluation.records import Evaluation
@@ -55,12 +57,18 @@ def _list(found: Study) -> Outcome:
         }
         for one in every
     ]
-    counts = Counter(one.state for one in every)
-    said = ", ".join(f"{counts[state]} {state}" for state in counts)
+    said = [_counted(every[: len(found.trainings)], "trainings")]
+    if found.baselines:
+        said.append(_counted(every[len(found.trainings) :], "baselines"))
     lines = [f"{one.state:8} {one.training.name}" for one in every]
     if found.file.paper == "kim2019":
         lines += ["", _balance(found)]
-    return Outcome(record, "\n".join(lines), (f"{len(every)} trainings: {said}",))
+    return Outcome(record, "\n".join(lines), ("; ".join(said),))
+
+
+def _counted(every: Sequence[driver.Status], what: str) -> str:
+    counts = Counter(one.state for one in every)
+    return f"{len(every)} {what}: {', '.join(f'{counts[state]} {state}' for state in counts)}"
 
 
 def _balance(found: Study) -> str:
@@ -74,7 +82,8 @@ def _balance(found: Study) -> str:
 def _run(found: Study, shard: Shard, arguments: argparse.Namespace) -> Outcome:
     def report(training: StudyRun) -> None:
         if not arguments.quiet:
-            tell(f"{training.name}: trained and scored")
+            baseline = training.strategy == BASELINE
+            tell(f"{training.name}: {'scored' if baseline else 'trained and scored'}")
 
     hardware = Hardware(
         device=arguments.device, precision=arguments.precision, workers=arguments.workers
@@ -99,7 +108,8 @@ def _page(found: Study, evaluation: Evaluation) -> Path:
     figures = draw(evaluation)
     for name, drawing in figures.items():
         drawing.save(found.output / "figures", name)
-    done = sum(one.state == "scored" for one in driver.status(found))
+    trainings = driver.status(found)[: len(found.trainings)]
+    done = sum(one.state == "scored" for one in trainings)
     said = f"{done} of {len(found.trainings)} trainings are scored."
     section = Section("Results", "", evaluation, tuple(figures.values()))
     return write_page(

@@ -27,6 +27,8 @@ STRATEGIES = {
 }
 EXTRACTORS = {"kim2019-" + name.lower().replace("@", "-"): name for name in STRATEGIES}
 COLUMNS = ("strategy", "sources", "dataset", "score")
+# What a line has for a strategy where its ``sources`` are the name of a baseline.
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True, order=True)
@@ -68,14 +70,49 @@ class ScoredRun:
         return 0 if self.strategy == "SS-R" else len(self.sources) - 2
 
 
+@dataclass(frozen=True, order=True)
+class Baseline:
+    """Score of something to compare with on one data set (section 4.2): ``mfcc``, untrained.
+
+    Raises:
+        LabelsError: no name, no data set, a score that is not finite.
+    """
+
+    name: str
+    dataset: str
+    score: float
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.dataset:
+            raise LabelsError("a baseline needs a name, in sources, and a data set.")
+        if not math.isfinite(self.score):
+            raise LabelsError(f"score {self.score}: a finite number is needed.")
+
+
 def read_runs(path: str | Path) -> tuple[ScoredRun, ...]:
     """Runs of a csv file with the columns strategy, sources, dataset and score.
 
-    Sources are separated by semicolons or spaces. Other columns are left alone.
+    Sources are separated by semicolons or spaces. Other columns are left alone, and so are lines
+    of baselines.
 
     Raises:
         LabelsError: no such file, a column is missing, a cell is wrong; it names line and column.
     """
+    runs = tuple(line for line in _lines(path) if isinstance(line, ScoredRun))
+    if not runs:
+        raise LabelsError(f"{path}: there are no runs below the header.")
+    return runs
+
+
+def read_baselines(path: str | Path) -> tuple[Baseline, ...]:
+    """Lines of the same file whose strategy is ``baseline``; ``sources`` are what it is called.
+
+    Raises: as :func:`read_runs`, but there may be none.
+    """
+    return tuple(line for line in _lines(path) if isinstance(line, Baseline))
+
+
+def _lines(path: str | Path) -> tuple[ScoredRun | Baseline, ...]:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -85,12 +122,9 @@ def read_runs(path: str | Path) -> tuple[ScoredRun, ...]:
                     f"{path}: line 1 has the columns {list(header)[:20]}; {missing} are missing. "
                     f"{list(COLUMNS)} are needed."
                 )
-            runs = tuple(_run(cells, f"{path}: line {reader.line_num}") for cells in reader)
+            return tuple(_line(cells, f"{path}: line {reader.line_num}") for cells in reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LabelsError(f"{path} cannot be read as a csv file in UTF-8: {error}") from error
-    if not runs:
-        raise LabelsError(f"{path}: there are no runs below the header.")
-    return runs
 
 
 def standardise(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
@@ -125,21 +159,25 @@ def strategy_name(name: str) -> str:
     known = EXTRACTORS.get(name, name)
     if known not in STRATEGIES:
         raise LabelsError(
-            f"strategy {name!r}: allowed are {', '.join(STRATEGIES)}, or {', '.join(EXTRACTORS)}."
+            f"strategy {name!r}: allowed are {', '.join(STRATEGIES)}, or {', '.join(EXTRACTORS)}; "
+            f"{BASELINE} in a table."
         )
     return known
 
 
-def _run(cells: Mapping[str | None, Any], where: str) -> ScoredRun:
+def _line(cells: Mapping[str | None, Any], where: str) -> ScoredRun | Baseline:
     """One line of a csv file; errors say where it is."""
     if None in cells:
         raise LabelsError(f"{where} has more cells than the header.")
-    sources = tuple(cells["sources"].replace(";", " ").split())
+    strategy, dataset = cells["strategy"].strip(), cells["dataset"].strip()
     try:
         score = float(cells["score"])
     except ValueError as error:
         raise LabelsError(f"{where}: score {cells['score']!r}: a number is needed.") from error
     try:
-        return ScoredRun(cells["strategy"].strip(), sources, cells["dataset"].strip(), score)
+        if strategy == BASELINE:
+            return Baseline(cells["sources"].strip(), dataset, score)
+        sources = tuple(cells["sources"].replace(";", " ").split())
+        return ScoredRun(strategy, sources, dataset, score)
     except LabelsError as error:
         raise LabelsError(f"{where}: {error}") from error

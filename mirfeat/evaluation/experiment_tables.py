@@ -7,33 +7,42 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from mirfeat.evaluation.experiment import STRATEGIES, ScoredRun, standardise
+from mirfeat.evaluation.experiment import (
+    BASELINE,
+    STRATEGIES,
+    Baseline,
+    ScoredRun,
+    standardise,
+)
 from mirfeat.evaluation.records import Table
 
 _PAPER = "(Kim et al. 2019, Fig. {})"
 SINGLE = "SS-R"
 
 
-def experiment_tables(runs: Sequence[ScoredRun]) -> tuple[Table, ...]:
+def experiment_tables(
+    runs: Sequence[ScoredRun], baselines: Sequence[Baseline] = ()
+) -> tuple[Table, ...]:
     """All of them that the runs have something for."""
-    makers = (
-        by_source,
-        variability,
-        by_strategy,
-        by_count,
-        with_best_source,
-        with_best_source_by_count,
-        all_scores,
+    tables = (
+        by_source(runs, baselines),
+        variability(runs),
+        by_strategy(runs, baselines),
+        by_count(runs),
+        with_best_source(runs),
+        with_best_source_by_count(runs),
+        all_scores(runs, baselines),
     )
-    return tuple(table for table in (make(runs) for make in makers) if table.rows)
+    return tuple(table for table in tables if table.rows)
 
 
-def all_scores(runs: Sequence[ScoredRun]) -> Table:
+def all_scores(runs: Sequence[ScoredRun], baselines: Sequence[Baseline] = ()) -> Table:
     """Every run: its score, that on one scale, and whether it has the source that is best alone.
 
-    That is None for single sources, and on data sets without such runs.
+    That is None for single sources, and on data sets without such runs. Baselines stand below,
+    with their score alone.
     """
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for run, scaled in zip(runs, standardise(runs), strict=True):
         best = _best_alone([one for one in runs if one.dataset == run.dataset])
         several = run.strategy != SINGLE and best is not None
@@ -41,16 +50,20 @@ def all_scores(runs: Sequence[ScoredRun]) -> Table:
         names = ";".join(run.sources)
         count = len(run.sources)
         rows.append((run.strategy, count, names, run.dataset, run.score, scaled.score, inside))
+    rows += [(BASELINE, 0, one.name, one.dataset, one.score, None, None) for one in baselines]
     columns = ("strategy", "number", "sources", "dataset", "score", "standardised", "has best")
     return Table("Scores of all runs", columns, tuple(rows), detail=True)
 
 
-def by_source(runs: Sequence[ScoredRun]) -> Table:
-    """Figure 8: mean score of single-source representations by source, a column a data set."""
+def by_source(runs: Sequence[ScoredRun], baselines: Sequence[Baseline] = ()) -> Table:
+    """Figure 8: mean score of single-source representations by source, a column a data set.
+
+    Baselines are its last rows; without runs there are none.
+    """
     single = [run for run in runs if run.strategy == SINGLE]
     names = sorted({run.sources[0] for run in single})
     title = f"Scores of single sources {_PAPER.format(8)}"
-    return _crossed(title, "source", single, names, lambda run: run.sources[0])
+    return _crossed(title, "source", single, names, lambda run: run.sources[0], baselines)
 
 
 def variability(runs: Sequence[ScoredRun]) -> Table:
@@ -79,12 +92,12 @@ def variability(runs: Sequence[ScoredRun]) -> Table:
     return Table(title, columns, tuple(rows), note)
 
 
-def by_strategy(runs: Sequence[ScoredRun]) -> Table:
-    """Figure 9: mean score of each strategy, a column a data set."""
+def by_strategy(runs: Sequence[ScoredRun], baselines: Sequence[Baseline] = ()) -> Table:
+    """Figure 9: mean score of each strategy, a column a data set; baselines as in Figure 8."""
     used = {run.strategy for run in runs}
     names = [name for name in STRATEGIES if name in used]
     title = f"Scores of strategies {_PAPER.format(9)}"
-    return _crossed(title, "strategy", runs, names, lambda run: run.strategy)
+    return _crossed(title, "strategy", runs, names, lambda run: run.strategy, baselines)
 
 
 def by_count(runs: Sequence[ScoredRun]) -> Table:
@@ -163,14 +176,18 @@ def _crossed(
     runs: Sequence[ScoredRun],
     names: Sequence[str],
     key: Callable[[ScoredRun], str],
+    baselines: Sequence[Baseline],
 ) -> Table:
-    """Mean scores: a row for each of ``names``, a column for each data set."""
+    """Mean scores: a row for each of ``names`` and each baseline, a column for each data set."""
     datasets = sorted({run.dataset for run in runs})
     scores: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         scores.setdefault((key(run), run.dataset), []).append(run.score)
+    below = sorted({one.name for one in baselines}) if runs else []
+    for one in baselines:
+        scores.setdefault((f"{BASELINE}: {one.name}", one.dataset), []).append(one.score)
     rows = tuple(
         (name, *(fmean(some) if (some := scores.get((name, one))) else None for one in datasets))
-        for name in names
+        for name in (*names, *(f"{BASELINE}: {name}" for name in below))
     )
     return Table(title, (what, *datasets), rows)

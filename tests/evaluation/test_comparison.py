@@ -24,7 +24,14 @@ from mirfeat.evaluation.comparison import (
     strategy_model,
     variance_components,
 )
-from mirfeat.evaluation.experiment import STRATEGIES, ScoredRun, read_runs, standardise
+from mirfeat.evaluation.experiment import (
+    STRATEGIES,
+    Baseline,
+    ScoredRun,
+    read_baselines,
+    read_runs,
+    standardise,
+)
 from mirfeat.evaluation.models import hierarchical
 from mirfeat.evaluation.models.hierarchical import HierarchicalModel, holm
 
@@ -137,6 +144,9 @@ HEADER = "strategy,sources,dataset,score\n"
         (HEADER + "SS-R,,a,1\n", "line 2: sources .* exactly one"),
         (HEADER + "SS-R,tag;bpm,a,1\n", "line 2: sources .* exactly one"),
         (HEADER + "MSS-CR,tag,a,1\n", "line 2: sources .* two or more"),
+        (HEADER + "baseline,,a,1\n", "line 2: a baseline needs a name"),
+        (HEADER + "baseline,mfcc,a,inf\n", "line 2: score inf: a finite number"),
+        (HEADER + "baseline,mfcc,a,1\n", "no runs"),
         (HEADER + "MSS-CR,tag;tag,a,1\n", "line 2: sources .* each once"),
     ],
 )
@@ -146,6 +156,13 @@ def test_files_with_mistakes(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(LabelsError, match=words) as error:
         read_runs(file)
     assert str(file) in str(error.value)
+
+
+def test_baselines_are_lines_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text(HEADER + "SS-R,tag,a,1\nbaseline,choi2017 (msd),a,0.5\n", encoding="utf-8")
+    assert read_runs(file) == (ScoredRun("SS-R", ("tag",), "a", 1.0),)
+    assert read_baselines(file) == (Baseline("choi2017 (msd)", "a", 0.5),)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mirfeat.evaluation.design import PlannedRun, alias_matrix
-from mirfeat.evaluation.experiment import ScoredRun
+from mirfeat.evaluation.experiment import Baseline, ScoredRun
 from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.records import Evaluation, Predictions, ScoreReport, Scores, Table
 
@@ -86,6 +86,9 @@ def test_baselines_are_known_by_their_names() -> None:
     assert not gallery.is_baseline("choi2017+mfcc (msd)")
 
 
+NAMES = {"mfcc", "choi2017"}
+
+
 def test_an_experiment_gets_the_figures_of_its_paper() -> None:
     runs = [
         ScoredRun(strategy, sources, dataset, 0.1 * len(sources) + shift + 0.01 * repeat)
@@ -122,6 +125,16 @@ def test_an_experiment_gets_the_figures_of_its_paper() -> None:
     # Of single sources nobody says whether they have the best.
     assert {row[-1] for row in drawn["best-single-source"].data.rows} == {True, False}
     several = [run for run in runs if run.strategy != "SS-R"]
+    # Baselines are lines in the panels of their data sets.
+    beside = [Baseline("mfcc", "gtzan", 0.45), Baseline("choi2017", "gtzan", 0.65)]
+    with_lines = gallery.draw(Evaluation(tables=experiment_tables(runs, beside)))
+    for name in ("single-sources", "strategies-by-dataset"):
+        axes = {one.get_title(loc="left"): one for one in with_lines[name].figure.axes}
+        heights = [line.get_ydata()[0] for line in axes["gtzan"].lines if line.get_label() in NAMES]
+        assert sorted(heights) == [0.45, 0.65]
+        assert not [line for line in axes["fma"].lines if line.get_label() in NAMES]
+        assert {row[2] for row in with_lines[name].data.rows} >= NAMES
+    assert len(with_lines["numbers-of-sources"].data.rows) == len(runs)
     left = gallery.draw(Evaluation(tables=experiment_tables(several)))
     assert list(left) == ["strategies-by-dataset", "numbers-of-sources"]
     for drawing in drawn.values():

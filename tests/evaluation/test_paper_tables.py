@@ -10,7 +10,7 @@ from mirfeat.cli.evaluate import OTHERS
 from mirfeat.cli.parser import get_parser
 from mirfeat.cli.reproduce import PLANS
 from mirfeat.errors import LabelsError
-from mirfeat.evaluation.experiment import ScoredRun
+from mirfeat.evaluation.experiment import Baseline, ScoredRun
 from mirfeat.evaluation.experiment_tables import (
     all_scores,
     by_count,
@@ -52,6 +52,9 @@ def test_means_of_runs_by_source_strategy_and_count() -> None:
         ("MS-CR@2", pytest.approx(0.7), None),
         ("MSS-CR", 0.6, None),
     )
+    beside = [Baseline("mfcc", "d", 0.3), Baseline("mfcc", "other", 0.4)]
+    assert by_source(every, beside).rows[-1] == ("baseline: mfcc", 0.3, None)
+    assert by_strategy(every, beside).rows[-1] == ("baseline: mfcc", 0.3, None)
     values = np.array([run.score for run in runs()])
     scale = values.std(ddof=1)
     assert by_count(runs()).rows == (

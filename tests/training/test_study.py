@@ -10,8 +10,8 @@ import pytest
 from mirfeat.cli import main
 from mirfeat.cli import study as cli_study
 from mirfeat.csvfiles import read_csv
-from mirfeat.errors import ConfigError, MirfeatError, TrainingError
-from mirfeat.evaluation.experiment import STRATEGIES, read_runs
+from mirfeat.errors import ConfigError, MirfeatError, TrainingError, UnknownExtractorError
+from mirfeat.evaluation.experiment import STRATEGIES, read_baselines, read_runs
 from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import digest
 from mirfeat.store.jobarray import Shard
@@ -165,6 +165,10 @@ def test_kim2019_from_the_design_to_the_tables(
     assert strategies[:8] == ["SS-R"] * 6 + ["MS-SR@FC", "MS-CR@6"]
     assert len(strategies) == 14  # there are six combinations of two of three
     assert {one.state for one in driver.status(study)} == {"open"}
+    assert [one.name for one in study.baselines] == [
+        "baseline-mfcc",
+        "baseline-kim2019-ss-r-checkpoint-random-",
+    ]
     real = driver.train
 
     def fails_once(config: TrainConfig, *args: Any, **options: Any) -> Path:
@@ -181,7 +185,7 @@ def test_kim2019_from_the_design_to_the_tables(
     path = str(study.path)
     assert main(["study", path]) == 0
     listed = capsys.readouterr()
-    assert "14 trainings: 13 scored, 1 begun" in listed.err
+    assert "14 trainings: 13 scored, 1 begun; 2 baselines: 2 scored" in listed.err
     assert "begun    002-kim2019-ss-r-bpm" in listed.out
     assert main(["study", path, "run", "--device", "cpu", "-q"]) == 0
     assert len(pretended) == 15
@@ -196,6 +200,12 @@ def test_kim2019_from_the_design_to_the_tables(
     runs = read_runs(study.output / "runs.csv")
     assert len(runs) == 28
     assert {run.dataset for run in runs} == {"levels", "other"}
+    beside = read_baselines(study.output / "runs.csv")
+    assert [(one.name, one.dataset) for one in beside] == [
+        (name, dataset)
+        for name in ("mfcc", "kim2019-ss-r(checkpoint=random)")
+        for dataset in ("levels", "other")
+    ]
     page = (study.output / "study.html").read_text(encoding="utf-8")
     assert "14 of 14 trainings are scored" in page
 
@@ -208,12 +218,38 @@ def test_jobs_make_shares_of_it(corpus: Path, pretended: list[str]) -> None:
     assert driver.prepare(study, Shard(2, 2), progress=False) == 12
     driver.run(study, CPU, shard=Shard(2, 2), progress=False)
     states = [one.state for one in driver.status(study)]
-    assert states == ["open", "scored"] * 7
+    assert states == ["open", "scored"] * 8  # the last two are baselines
     (missing,) = [table for table in collect(study).tables if table.title == "Not yet"]
     assert missing.rows  # too few for some models, and said so
     driver.run(study, CPU, shard=Shard(1, 2), progress=False)
     assert {one.state for one in driver.status(study)} == {"scored"}
     assert sorted(pretended) == sorted(training.name for training in study.trainings)
+
+
+def test_baselines_are_scored_as_they_are(
+    corpus: Path, pretended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = KIM2019.replace("runs = 6", 'runs = 0\nbaselines = ["mfcc"]')
+    study = study_of(corpus, text, "beside")
+    scored: list[tuple[str, Path | None]] = []
+    real, pretend = scoring.score, driver.score
+
+    def score(study: Study, training: StudyRun, checkpoint: Path, name: str, **options: Any) -> Any:
+        scored.append((training.extractor, checkpoint))
+        if training.extractor == "mfcc":
+            return real(study, training, checkpoint, name, **options)
+        return pretend(study, training, checkpoint, name, **options)
+
+    monkeypatch.setattr(driver, "score", score)
+    driver.run(study, CPU, progress=False)
+    assert scored[-1] == ("mfcc", None)
+    (line,) = read_baselines(study.output / "runs.csv") if collect(study) else ()
+    assert (line.name, line.dataset) == ("mfcc", "levels")
+    assert 0.0 <= line.score <= 1.0
+    with pytest.raises(UnknownExtractorError, match="mfccs"):
+        study_of(corpus, text, "none", **{'"mfcc"': '"mfccs"'})
+    with pytest.raises(ConfigError, match="baselines, which is of kim2019"):
+        study_of(corpus, KIM2018.replace("[design]", '[design]\nbaselines = ["mfcc"]'), "no")
 
 
 def test_a_study_grows_by_runs(corpus: Path, pretended: list[str]) -> None:

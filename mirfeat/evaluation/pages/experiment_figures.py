@@ -2,7 +2,8 @@
 
 All but the last two take the table of all runs
 (:func:`~mirfeat.evaluation.experiment_tables.all_scores`), with a panel for each data set. Points
-are runs, solid ones means. They raise ``ConfigError`` where there is nothing to draw.
+are runs, solid ones means, and dashed lines in Figures 8 and 9 baselines. They raise
+``ConfigError`` where there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mirfeat.errors import ConfigError
-from mirfeat.evaluation.experiment import STRATEGIES
+from mirfeat.evaluation.experiment import BASELINE, STRATEGIES
 from mirfeat.evaluation.pages.drawing import (
     BLUE,
     FULL_WIDTH_CM,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _SINGLE = "SS-R"
 _COLUMNS = 4
 _COLORS = dict(zip(STRATEGIES, (GREY, *PALETTE), strict=False))
+_DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 Run = Mapping[str, Any]
 
 
@@ -56,8 +58,10 @@ def single_sources(table: Table) -> Drawing:
                 values = [run["score"] for run in own if run["sources"] == name]
                 _cloud(axes, place, values, BLUE)
             _names_below(axes, names)
-        figure.supylabel("score", fontsize=8)
-    return Drawing(figure, _said(runs, "sources"), _data(table, runs, "Single sources", 8))
+        below = _baseline_lines(figure, panels, table)
+    return Drawing(
+        figure, _said(runs, "sources"), _data(table, [*runs, *below], "Single sources", 8)
+    )
 
 
 def strategies(table: Table) -> Drawing:
@@ -71,8 +75,8 @@ def strategies(table: Table) -> Drawing:
                 if values:
                     _box(axes, place, values, _COLORS[name])
             _names_below(axes, names)
-        figure.supylabel("score", fontsize=8)
-    return Drawing(figure, _said(runs, "strategy"), _data(table, runs, "Strategies", 9))
+        below = _baseline_lines(figure, panels, table)
+    return Drawing(figure, _said(runs, "strategy"), _data(table, [*runs, *below], "Strategies", 9))
 
 
 def numbers_of_sources(table: Table) -> Drawing:
@@ -155,8 +159,12 @@ def parameters(table: Table) -> Drawing:
     return Drawing(figure, alt, table)
 
 
+def _rows(table: Table) -> list[Run]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
 def _runs(table: Table) -> list[Run]:
-    runs: list[Run] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    runs = [row for row in _rows(table) if row["strategy"] != BASELINE]
     if not runs:
         raise ConfigError(f"table {table.title!r} has no numbers to draw.")
     return runs
@@ -193,6 +201,25 @@ def _panels_by_count(
         _legend_once(figure, panels)
         figure.supxlabel("learning sources", fontsize=8)
         figure.supylabel("standardised score", fontsize=8)
+
+
+def _baseline_lines(
+    figure: Figure, panels: Sequence[tuple[Axes, list[Run]]], table: Table
+) -> list[Run]:
+    """A line across its data set's panel for each baseline, and what the panels are read by."""
+    figure.supylabel("score", fontsize=8)
+    datasets = [own[0]["dataset"] for _, own in panels]
+    rows = [row for row in _rows(table) if row["strategy"] == BASELINE]
+    lines = [row for row in rows if row["dataset"] in datasets]
+    names = sorted({row["sources"] for row in lines})
+    for row in lines:
+        place = names.index(row["sources"])
+        style: dict[str, Any] = {"color": INK, "linestyle": _DASHES[place % len(_DASHES)]}
+        axes = panels[datasets.index(row["dataset"])][0]
+        axes.axhline(row["score"], linewidth=0.8, label=short(row["sources"], 40), **style)
+    if lines:
+        _legend_once(figure, panels)
+    return lines
 
 
 def _cloud(axes: Axes, place: int, values: Sequence[float], color: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mirfeat.csvfiles import read_csv, write_csv
 from mirfeat.errors import ConfigError, TrainingError
+from mirfeat.evaluation.experiment import BASELINE
 from mirfeat.files import replacing
 from mirfeat.networks.registry import get_spec
 from mirfeat.runs.progress import Shown
@@ -45,13 +46,13 @@ class Status:
 
 
 def status(study: Study) -> tuple[Status, ...]:
-    """How far every training is.
+    """How far every training is, and every baseline after them.
 
     Raises:
         ConfigError: the folder holds another design.
     """
     _check_design(study)
-    return tuple(_status(study, training) for training in study.trainings)
+    return tuple(_status(study, training) for training in _everything(study))
 
 
 def prepare(study: Study, shard: Shard, workers: int = 2, progress: Shown = None) -> int:
@@ -74,7 +75,7 @@ def run(
     progress: Shown = None,
     report: Callable[[StudyRun], object] = lambda training: None,
 ) -> list[tuple[StudyRun, str]]:
-    """Train and score what is open, of one share of the trainings; those that failed, and why.
+    """Train and score what is open, of one share of the study; what failed, and why.
 
     A training whose loss is not finite is left out and tried again by the next call; whatever else
     is wrong would be wrong for all and is raised.
@@ -99,7 +100,7 @@ def run(
     _make_targets(study)
     _write_design(study)
     failed = []
-    for training in study.trainings[share.number - 1 :: share.total]:
+    for training in _everything(study)[share.number - 1 :: share.total]:
         try:
             _finish(study, training, hardware, progress)
         except TrainingError as error:
@@ -161,9 +162,14 @@ def _status(study: Study, training: StudyRun) -> Status:
     return Status(training, "trained" if missing else "scored", missing)
 
 
+def _everything(study: Study) -> tuple[StudyRun, ...]:
+    """What is scored: trainings, then baselines."""
+    return (*study.trainings, *study.baselines)
+
+
 def _checkpoint(study: Study, training: StudyRun) -> Path | None:
     """Where a training leaves its weights; None where there are none to be had."""
-    if not get_spec(training.extractor).has_weights:
+    if training.strategy == BASELINE or not get_spec(training.extractor).has_weights:
         return None
     return study.folder(training) / f"{training.extractor}.safetensors"
 

@@ -8,6 +8,7 @@ section ``training``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,9 +25,11 @@ from mirfeat.evaluation.design import (
     PlannedRun,
     experimental_design,
 )
-from mirfeat.evaluation.experiment import EXTRACTORS
+from mirfeat.evaluation.experiment import BASELINE, EXTRACTORS
 from mirfeat.evaluation.few_shot import DRAWS
 from mirfeat.networks import kim2018, kim2019
+from mirfeat.networks.options import parts_of
+from mirfeat.networks.registry import get_spec
 from mirfeat.training.config import TrainConfig, make_config
 from mirfeat.training.recipes import DEFAULTS
 from mirfeat.training.toml_records import filled, read_toml
@@ -47,7 +50,8 @@ class Design:
     """Which runs there are. ``sources``: the paper's by default.
 
     Of kim2019 alone: ``strategies``, ``singles``, ``complete``, ``runs`` as
-    :func:`~mirfeat.evaluation.design.experimental_design` takes them.
+    :func:`~mirfeat.evaluation.design.experimental_design` takes them, and ``baselines``: extractors
+    that are scored beside them, by default two of the paper's three (section 4.2).
     """
 
     sources: tuple[str, ...] = ()
@@ -55,6 +59,7 @@ class Design:
     singles: int = SINGLES
     complete: int = COMPLETE
     runs: int = RUNS
+    baselines: tuple[str, ...] = ("mfcc", "kim2019-ss-r(checkpoint=random)")
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ class StudyRun:
     @property
     def name(self) -> str:
         """Of its folder."""
+        if self.strategy == BASELINE:
+            return f"{BASELINE}-{re.sub('[^A-Za-z0-9.+-]+', '-', self.extractor)}"
         wide = f"as-{self.equal_to}" if self.equal_to else ""
         left = f"without-{self.leave_out}" if self.leave_out else ""
         parts = (f"{self.number:03d}", self.extractor, wide, "+".join(self.sources), left)
@@ -140,13 +147,9 @@ class Study:
     def planned(self) -> tuple[PlannedRun, ...]:
         """Runs of kim2019's design; of kim2018 there is no choice."""
         design = self.file.design
+        counts = {"singles": design.singles, "complete": design.complete, "runs": design.runs}
         return experimental_design(
-            self.sources,
-            strategies=design.strategies,
-            singles=design.singles,
-            complete=design.complete,
-            runs=design.runs,
-            seed=self.file.seed,
+            self.sources, strategies=design.strategies, **counts, seed=self.file.seed
         )
 
     @cached_property
@@ -160,6 +163,13 @@ class Study:
             StudyRun(number, _KIM2019[run.strategy], run.strategy, run.sources)
             for number, run in enumerate(self.planned, start=1)
         )
+
+    @cached_property
+    def baselines(self) -> tuple[StudyRun, ...]:
+        """What is scored as it is, beside the trainings of kim2019."""
+        if self.file.paper != "kim2019":
+            return ()
+        return tuple(StudyRun(0, name, BASELINE, ()) for name in self.file.design.baselines)
 
     def targets_of(self, training: StudyRun) -> tuple[str, ...]:
         """Names of the data sets that a training is scored on."""
@@ -197,6 +207,7 @@ def read_study(path: Path) -> Study:
 
     Raises:
         ConfigError: not TOML, an unknown key, a wrong type, or a value that cannot be.
+        UnknownExtractorError, OptionError: a baseline that is no extractor.
     """
     file: StudyFile = filled(StudyFile, read_toml(path), str(path))
     if given := [key for key in ("extractor", "output", "seed", "repeat") if key in file.training]:
@@ -216,17 +227,20 @@ def _check(study: Study) -> None:
     names, paper = study.sources, study.file.paper
     if paper == "kim2018" and ("genre" not in names or len({*names}) < max(2, len(names))):
         raise ConfigError(
-            f"{study.path}: design.sources {', '.join(names)}: genre and one or more others, "
-            "each once."
+            f"{study.path}: design.sources {', '.join(names)}: genre and one or more others."
         )
     if paper == "hamel2013" and set(names) - {"genre", "tags"}:
         raise ConfigError(f"{study.path}: design.sources {', '.join(names)}: genre, tags or both.")
-    changed = [k for k in ("strategies", "singles", "complete", "runs") if _said(study, k)]
+    plain, design = Design(), study.file.design
+    only = ("strategies", "singles", "complete", "runs", "baselines")
+    changed = [key for key in only if getattr(design, key) != getattr(plain, key)]
     if paper != "kim2019" and changed:
         raise ConfigError(
             f"{study.path}: design has {', '.join(changed)}, which is of kim2019: {paper} leaves "
             "no choice."
         )
+    for part in (part for one in study.baselines for part in parts_of(one.extractor)):
+        get_spec(part.name)  # baselines are scored last: a name that is none is said now
     if wrong := [name for name in study.file.targets if Path(name).name != name]:
         raise ConfigError(f"{study.path}: a data set is called {wrong[0]!r}: no folder can be.")
     for name, one in study.file.targets.items():
@@ -236,10 +250,6 @@ def _check(study: Study) -> None:
                 f"epochs = {one.epochs}: 1 or more; no epochs are the paper's."
             )
     study.config(study.trainings[-1])
-
-
-def _said(study: Study, key: str) -> bool:
-    return bool(getattr(study.file.design, key) != getattr(Design(), key))
 
 
 def _section(study: Study, record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -254,12 +264,8 @@ def _section(study: Study, record: Mapping[str, Any], name: str) -> Mapping[str,
 def _absolute(target: TargetSet, folder: Path) -> TargetSet:
     labels = target.labels if target.labels == "folders" else str(folder / target.labels)
     plays = target.interactions
-    return replace(
-        target,
-        audio=folder / target.audio,
-        labels=labels,
-        interactions=plays if plays == Path() else folder / plays,
-    )
+    plays = plays if plays == Path() else folder / plays
+    return replace(target, audio=folder / target.audio, labels=labels, interactions=plays)
 
 
 def _each_left_out(sources: tuple[str, ...], targets: tuple[str, ...]) -> list[StudyRun]:

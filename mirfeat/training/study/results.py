@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mirfeat.csvfiles import write_csv
 from mirfeat.errors import LabelsError, OptionError
 from mirfeat.evaluation import comparison
 from mirfeat.evaluation.design import PlannedRun, alias_matrix, level_counts
-from mirfeat.evaluation.experiment import COLUMNS, ScoredRun
+from mirfeat.evaluation.experiment import COLUMNS, Baseline, ScoredRun
 from mirfeat.evaluation.experiment_tables import experiment_tables
 from mirfeat.evaluation.records import Evaluation, ScoreReport, Table
 from mirfeat.evaluation.source_tables import combination_table, source_tables, wide_table
@@ -28,7 +28,7 @@ def collect(study: Study, *, bootstrap: int = 0) -> Evaluation:
     What there are too few scores for is in the last table, with the reason. ``bootstrap``: see
     :func:`mirfeat.evaluation.comparison.strategy_model`.
     """
-    found = {training: scores_of(study, training) for training in study.trainings}
+    found = _scores(study, study.trainings)
     if study.file.paper == "kim2018":
         return _kim2018(study, found)
     if study.file.paper == "hamel2013":
@@ -39,25 +39,30 @@ def collect(study: Study, *, bootstrap: int = 0) -> Evaluation:
 _Found = Mapping[StudyRun, Mapping[str, list[dict[str, Any]]]]
 
 
+def _scores(study: Study, runs: Sequence[StudyRun]) -> _Found:
+    return {one: scores_of(study, one) for one in runs}
+
+
 def _kim2019(study: Study, found: _Found, bootstrap: int) -> Evaluation:
-    lines = [
-        (training, name, report_of(reports[0]))
-        for training, scores in found.items()
-        for name, reports in scores.items()
-    ]
+    lines = _first_reports(found)
     runs = [
         ScoredRun(training.strategy, training.sources, name, report.main.mean)
         for training, name, report in lines
     ]
+    beside = _first_reports(_scores(study, study.baselines))
+    baselines = [Baseline(one.extractor, name, report.main.mean) for one, name, report in beside]
     table = [
-        (one.strategy, ";".join(one.sources), name, report.main.mean, report.main.metric, one.name)
-        for one, name, report in lines
+        (
+            *(one.strategy, ";".join(one.sources) or one.extractor, name),
+            *(report.main.mean, report.main.metric, one.name),
+        )
+        for one, name, report in (*lines, *beside)
     ]
     write_csv(study.output / RUNS, (*COLUMNS, "metric", "training"), table)
     done = [PlannedRun(one.strategy, one.sources) for one, scores in found.items() if scores]
     tables: list[Table] = [level_counts(done)]
     missing: list[tuple[str, str]] = []
-    for what, make in _makers(study, done, runs, bootstrap).items():
+    for what, make in _makers(study, done, runs, baselines, bootstrap).items():
         try:
             tables += make()
         except (LabelsError, OptionError) as error:
@@ -67,8 +72,21 @@ def _kim2019(study: Study, found: _Found, bootstrap: int) -> Evaluation:
     return Evaluation(tables=tuple(tables))
 
 
+def _first_reports(found: _Found) -> list[tuple[StudyRun, str, ScoreReport]]:
+    """One report for each representation and data set: kim2019's protocol has no more."""
+    return [
+        (one, name, report_of(reports[0]))
+        for one, scores in found.items()
+        for name, reports in scores.items()
+    ]
+
+
 def _makers(
-    study: Study, done: list[PlannedRun], runs: list[ScoredRun], bootstrap: int
+    study: Study,
+    done: list[PlannedRun],
+    runs: list[ScoredRun],
+    baselines: list[Baseline],
+    bootstrap: int,
 ) -> dict[str, Callable[[], list[Table]]]:
     intervals: dict[str, Any] = {"bootstrap": bootstrap, "seed": study.file.seed}
 
@@ -78,7 +96,7 @@ def _makers(
 
     return {
         "Fig. 7: aliases": lambda: [alias_matrix(done, study.sources)],
-        "Figs. 8 to 10, 13": lambda: list(experiment_tables(runs)),
+        "Figs. 8 to 10, 13": lambda: list(experiment_tables(runs, baselines)),
         "Fig. 11: strategies": strategies,
         "Fig. 12: size": lambda: [comparison.size_model(runs, **intervals).table()],
         "Table 6: variance components": lambda: [comparison.variance_components(runs)],
