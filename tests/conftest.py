@@ -19,6 +19,11 @@ threadpool_limits(1)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Only a machine that loses its power tells a file on the disk from one on the way there; waiting
+# for disks took most of the time of tests that write.
+FSYNC = os.fsync
+os.fsync = lambda fd: None
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -53,6 +58,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = item.nodeid.partition("[")[0]
         if not LONG.isdisjoint((test, test.partition("::")[0])):
             item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture
+def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of tiny corpora: few crops settle statistics, a word is one of few, no figure."""
+    from mirfeat.training import loop, runlog
+    from mirfeat.training.targets import frames
+
+    monkeypatch.setattr(loop, "_SAMPLE", 8)
+    monkeypatch.setattr(frames, "WORDS", 16)
+    # A figure takes longer than most trainings here, and has a test of its own.
+    monkeypatch.setattr(runlog.RunLog, "draw", lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 
 from mirfeat.files import replacing, sha256_of, sync_folder
+from tests.conftest import FSYNC
+
+
+@pytest.fixture(autouse=True)
+def _real_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", FSYNC)
 
 
 def names(folder: Path) -> list[str]:

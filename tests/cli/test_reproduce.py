@@ -12,10 +12,7 @@ from mirfeat.cli.reproduce import PLANS, PaperPlan, find_folder
 from mirfeat.errors import LabelsError
 from mirfeat.evaluation.datasets import get_dataset, gtzan
 from mirfeat.evaluation.datasets.folders import IRMAS_INSTRUMENTS
-from mirfeat.training import loop
-from mirfeat.training.runlog import RunLog
 from mirfeat.training.study.fma import prepare_fma
-from mirfeat.training.targets import frames
 from tests.support.sounds import music, write_wav
 
 pytest.importorskip("matplotlib")
@@ -102,13 +99,10 @@ def fma(root: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*values of 'artist' are in more than one split")
 @pytest.mark.filterwarnings("ignore:fma-medium. 10 clips")
-@pytest.mark.usefixtures("no_cache")
+@pytest.mark.usefixtures("no_cache", "small_runs")
 def test_kim2018_from_the_layout_of_fma_to_its_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_SAMPLE", 8)
-    monkeypatch.setattr(frames, "WORDS", 16)
-    monkeypatch.setattr(RunLog, "draw", lambda log: None)
     data, out = tmp_path / "data", tmp_path / "out"
     fma(data)
     design = prepare_fma(data, out / "study")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from mirfeat.training import loop
 from mirfeat.training.manifest import read_manifest
 from tests.support.commands import Mirfeat, in_process
 from tests.support.training_data import write_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("small_runs")
 SECTIONS: dict[str, Any] = {
     "sources": {"names": ["genre", "tag"], "factors": 3},
     "optimiser": {"batch": 4, "steps": 2},
@@ -19,10 +19,8 @@ SECTIONS: dict[str, Any] = {
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Mirfeat:
+def run(capsys: pytest.CaptureFixture[str]) -> Mirfeat:
     """Run a command in this process."""
-    monkeypatch.setattr(loop, "_SAMPLE", 8)
-
     return in_process(capsys)
 
 

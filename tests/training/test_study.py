@@ -15,20 +15,18 @@ from mirfeat.evaluation.experiment import STRATEGIES, read_baselines, read_runs
 from mirfeat.networks import checkpoint
 from mirfeat.networks.checkpoint import digest
 from mirfeat.store.jobarray import Shard
-from mirfeat.training import loop
 from mirfeat.training.config import TrainConfig
 from mirfeat.training.manifest import write_manifest
 from mirfeat.training.preparation import Hardware
 from mirfeat.training.recipes import make_recipe
-from mirfeat.training.runlog import RunLog
 from mirfeat.training.study import driver, scoring
 from mirfeat.training.study.plan import Study, StudyRun, read_study
 from mirfeat.training.study.results import collect
-from mirfeat.training.targets import frames
 from mirfeat.training.targets.label_sources import SourceTargets
 from tests.support.sounds import music, write_wav
 from tests.support.training_data import rows, write_corpus
 
+pytestmark = pytest.mark.usefixtures("small_runs")
 CPU = Hardware(device="cpu")
 
 
@@ -47,13 +45,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_wav(path, level * music(1.0, 22_050, seed=number), 22_050)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_SAMPLE", 8)
-    monkeypatch.setattr(frames, "WORDS", 16)
-    monkeypatch.setattr(RunLog, "draw", lambda log: None)  # has tests of its own
 
 
 KIM2019 = """

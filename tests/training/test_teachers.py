@@ -22,6 +22,7 @@ from mirfeat.training.targets.timed import TimedTargets, timed_targets
 from mirfeat.training.trainer import train
 from tests.support.training_data import config_of, rows, write_corpus
 
+pytestmark = pytest.mark.usefixtures("small_runs")
 CPU = Hardware(device="cpu")
 TAGS = ("rock", "calm")
 
@@ -263,10 +264,9 @@ def test_an_interrupted_run_with_a_teacher_ends_with_the_same_bytes(
             raise KeyboardInterrupt
         return step(self, learner, levels, targets, number)
 
-    monkeypatch.setattr(loop.Training, "step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop.Training, "step", killed)
         train(config, always, progress=False)
-    monkeypatch.undo()
     assert train(config, always, progress=False).read_bytes() == whole.read_bytes()
 
 

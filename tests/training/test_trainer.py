@@ -35,11 +35,11 @@ from mirfeat.training.manifest import read_manifest, write_manifest
 from mirfeat.training.mel_cache import MelCache
 from mirfeat.training.preparation import Hardware
 from mirfeat.training.state import RunState
-from mirfeat.training.targets import frames
 from mirfeat.training.trainer import train
 from tests.conftest import REPOSITORY
 from tests.support.training_data import config_of, rows, write_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("small_runs")
 # One extractor of each family, with everything random switched on in two of them.
 CHANGES = {
     "gain_db": 6, "equaliser_db": 6, "shift_bands": 3, "stretch": 0.1, "swap": 0.5, "mono": 0.3,
@@ -77,12 +77,6 @@ QUICK: dict[str, Any] = {
 }
 CPU = Hardware(device="cpu")
 SAVE_ALWAYS = replace(CPU, save_seconds=-1.0)
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_SAMPLE", 8)
-    monkeypatch.setattr(frames, "WORDS", 16)
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +122,6 @@ def contents(path: Path) -> Contents:
 
 
 DRAW = runlog.RunLog.draw
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A figure takes longer than most trainings here."""
-    monkeypatch.setattr(runlog.RunLog, "draw", lambda _: None)
 
 
 def log_of(config: TrainConfig) -> list[list[str]]:
