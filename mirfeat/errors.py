@@ -18,11 +18,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class MirfeatError(Exception):
-    """Root of all errors that mirfeat raises on purpose."""
+    """Root of all errors that mirfeat raises on purpose.
+
+    >>> try:
+    ...     extractor.extract(b"no music")
+    ... except mirfeat.MirfeatError as error:
+    ...     print(type(error).__name__)
+    DecodeError
+    """
 
 
 class MirfeatWarning(UserWarning):
-    """Something worth knowing that does not stop the work."""
+    """Something worth knowing that does not stop the work.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     vector = mirfeat.load_extractor("mfcc").extract(np.full(12000, 0.1, "float32"))
+    >>> print(told[0].message)
+    no sample_rate given: taking the array to be at 12000 Hz, the rate of mfcc. ...
+    """
 
 
 class ConfigError(MirfeatError, ValueError):

@@ -7,7 +7,6 @@ source), ``extract_files`` (a table), ``extract_to`` (a folder).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -30,19 +29,22 @@ from mirfeat.pipeline.unit import Unit, provenance_of
 from mirfeat.provenance import Provenance
 from mirfeat.results.embedding import Embedding
 from mirfeat.results.notebook import facts
-from mirfeat.results.outcomes import Result, RunReport
-from mirfeat.results.table import FeatureTable
-from mirfeat.runs.filling import Destination
+from mirfeat.runs.extracting import ExtractsMany
 from mirfeat.runs.progress import Shown
-from mirfeat.runs.run import ExtractionRun, Item, OnError
-from mirfeat.store.formats import Format
+from mirfeat.runs.run import ExtractionRun, OnError
 
 
-class Extractor(Predicting, AbstractContextManager["Extractor"]):
+class Extractor(Predicting, ExtractsMany, AbstractContextManager["Extractor"]):
     """Turns audio into a feature vector. Made by :func:`mirfeat.load_extractor`.
 
     Settings do not change after loading. A context manager: leaving it, or :meth:`close`, gives
     the network's memory back.
+
+    >>> with mirfeat.load_extractor("mfcc") as mfcc:
+    ...     print(mfcc)
+    mfcc() 120 numbers, 12000 Hz mono, 29 s segments, cpu
+    >>> extractor.name, extractor.dimension, extractor.feature_names[0]
+    ('choi2017', 320, 'choi2017.layer1.00.mean')
     """
 
     def __init__(self, units: tuple[Unit, ...], max_seconds: float | None) -> None:
@@ -80,6 +82,10 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         ``audio``: array or CPU tensor (N,) or (C, N), :class:`mirfeat.Audio`, a path, or an audio
         file as ``bytes`` or opened with ``"rb"``. An array comes with its ``sample_rate`` in Hz.
 
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, 44100).astype("float32")
+        >>> extractor.extract(noise, 44100).shape
+        (320,)
+
         Raises:
             AudioError: this audio cannot be used; the message says why and what to do.
         """
@@ -88,7 +94,11 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         return vector_of(run_one(clip, self._open(), self.max_seconds), statistics)
 
     def extract_file(self, path: PathLike) -> np.ndarray:
-        """Feature vector of one file or URL, float32 (dimension,)."""
+        """Feature vector of one file or URL, float32 (dimension,).
+
+        >>> extractor.extract_file(song).dtype
+        dtype('float32')
+        """
         return self.extract(located(path))
 
     def extract_batch(
@@ -97,6 +107,9 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         """Vectors of clips in one array or CPU tensor, float32 (B, dimension).
 
         ``samples``: (B, N), or (B, C, N) with channels; any rate. With gradients: :meth:`module`.
+
+        >>> extractor.extract_batch(np.full((3, 16000), 0.1, "float32"), 16000).shape
+        (3, 320)
 
         Raises:
             AudioError: of the first clip that cannot be used.
@@ -118,6 +131,12 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         Segments lie inside the clip. With ``edges="pad"`` they are centred on every hop from 0 on,
         with silence beyond the ends, and ``hop_seconds`` may be any.
 
+        >>> mfcc = mirfeat.load_extractor("mfcc")
+        >>> mfcc.embed(song)
+        Embedding(1 rows x 60, 10.00 s, coefficient, delta, delta2)
+        >>> mfcc.embed(song, edges="pad", hop_seconds=2.5).starts
+        array([-14.5, -12. ,  -9.5,  -7. ])
+
         Raises:
             OptionError: ``hop_seconds`` without ``edges="pad"``, or less than a sample.
         """
@@ -133,80 +152,12 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         return embedding_of(run_one(clip, [unit], self.max_seconds).rows[0], unit)
 
     def embed_file(self, path: PathLike) -> Embedding:
-        """All rows of one file with their times."""
+        """All rows of one file with their times.
+
+        >>> len(extractor.embed_file(song))
+        1
+        """
         return self.embed(located(path))
-
-    def extract_many(
-        self,
-        items: Iterable[Item],
-        *,
-        on_error: OnError = "skip",
-        workers: int | None = None,
-        progress: Shown = None,
-    ) -> Iterator[Result]:
-        """One :class:`Result` for each item, in input order, decoding ahead in ``workers`` threads.
-
-        An item is a path, an ``Audio``, ``(array, sample_rate)`` or ``(id, any of these)``. With
-        ``on_error="skip"`` a bad one gives a failed result without a vector, with ``"nan"`` one
-        with a vector of NaN; ``"raise"`` ends the run there.
-        ``progress``: None, a bar on a terminal and elsewhere a line every 30 s; True, a bar;
-        False, nothing; ``"json"``, an object a line. On stderr.
-
-        Raises:
-            ExtractionError: not one of several items could be used.
-        """
-        return self.run(on_error, workers, progress).results(items)
-
-    def extract_files(
-        self,
-        paths: Iterable[PathLike],
-        *,
-        root: PathLike | None = None,
-        on_error: OnError = "skip",
-        workers: int | None = None,
-        progress: Shown = None,
-    ) -> FeatureTable:
-        """Vectors of many files as one table; failures are listed in it.
-
-        With ``on_error="nan"`` they have rows of NaN too, so that row i belongs to path i.
-
-        ``root`` is what ids are relative to; by default the common folder. A file twice is one row.
-        """
-        return self.run(on_error, workers, progress).table(paths, root)
-
-    def extract_to(
-        self,
-        store: PathLike,
-        paths: Iterable[PathLike],
-        *,
-        format: Format = "csv",
-        embed: bool = False,
-        root: PathLike | None = None,
-        resume: bool = True,
-        overwrite: bool = False,
-        shard: tuple[int, int] | None = None,
-        retry_failed: bool | None = None,
-        prune: bool = False,
-        on_error: OnError = "skip",
-        workers: int | None = None,
-        progress: Shown = None,
-    ) -> RunReport:
-        """Vectors of many files into a folder: csv, parquet, npz or npy.
-
-        What is there already is not computed again. What failed before is tried again with
-        ``retry_failed=True`` and not with ``False``; by default only what killed its process stays
-        out, until its file changes. ``prune`` drops clips whose file is no longer there.
-        The layout is in ``mirfeat/store/record.py``.
-        With ``shard=(3, 20)`` only the third of twenty shares of the files, into a folder of its
-        own below ``store``, for job arrays: every job gets the same paths and another shard.
-        """
-        if embed:
-            self._only("embedding")
-        run = self.run(on_error, workers, progress)
-        destination = Destination(
-            Path(store), format, embed, root, resume, overwrite, shard, retry_failed, prune
-        )
-        return run.to_store(destination, paths)
 
     def module(self, *, output: Output = "vector", trainable: bool = False) -> FeatureModule:
         """The extractor as an ``nn.Module``, from samples [B, C, N] at ``sample_rate``.
@@ -215,13 +166,24 @@ class Extractor(Predicting, AbstractContextManager["Extractor"]):
         to samples and, if ``trainable``, to a copy of the weights. ``torch.compile`` and
         ``torch.export`` take it, with any number of clips.
 
+        >>> import torch
+        >>> module = mirfeat.load_extractor("mfcc").module()
+        >>> module(torch.full((2, 1, 24000), 0.1)).shape
+        torch.Size([2, 120])
+
         Raises:
             OptionError: of ``a+b``, of an extractor in less precision than float32.
         """
         return FeatureModule(self._only("module"), output, trainable)
 
     def save_pretrained(self, folder: PathLike, *, metrics: Metrics | None = None) -> Path:
-        """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again."""
+        """Write weights, config.json and a model card; ``checkpoint=folder`` loads them again.
+
+        >>> extractor.save_pretrained("mine").name
+        'mine'
+        >>> mirfeat.load_extractor("choi2017", checkpoint="mine").dimension
+        320
+        """
         return sharing.save(self._only("checkpoint"), Path(folder), metrics)
 
     def push_to_hub(

@@ -46,6 +46,11 @@ def load_extractor(
 ) -> Extractor:
     """Load an extractor, or several joined by ``+`` whose vectors are concatenated.
 
+    >>> mirfeat.load_extractor("choi2017", layers="135").dimension
+    192
+    >>> mirfeat.load_extractor("choi2017+mfcc", statistics=["mean"]).dimension
+    220
+
     Args:
         name: one of :func:`list_extractors`, or for example ``"choi2017+mfcc"``. A part may have
             options of its own, which stand above the others: ``"kim2019-ss-r(sources=self)+
@@ -109,6 +114,9 @@ def load_extractor(
 
 def concatenate(*extractors: Extractor) -> Extractor:
     """One extractor whose vector is those of ``extractors``, in this order; one decode for all.
+
+    >>> mirfeat.concatenate(extractor, mirfeat.load_extractor("mfcc")).dimension
+    440
 
     Raises:
         ConfigError: nothing to join, or parts that use different lengths of each clip.

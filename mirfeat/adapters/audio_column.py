@@ -28,6 +28,11 @@ class AudioColumn:
     pickles to, and so the fingerprint by which datasets are cached, is the name, the options and
     the hash of the weights: other weights under the same path are computed anew.
 
+    >>> column = mirfeat.AudioColumn("mfcc")
+    >>> vectors = column({"audio": [str(song), None]})["vector"]
+    >>> len(vectors), vectors[0].shape, vectors[1][:2]
+    (2, (120,), array([nan, nan], dtype=float32))
+
     Raises:
         OptionError: an ``on_error`` that is neither ``"raise"`` nor ``"nan"``.
     """

@@ -21,6 +21,14 @@ class LoadedFeatures:
     """What scikit-learn asks for: ``values`` float32 [n, dimension], and per row the rest.
 
     ``groups`` is None unless it was asked for. ``failures`` are clips that gave no vector.
+
+    >>> from types import SimpleNamespace
+    >>> class Tracks:  # as of mirdata.initialize("gtzan_genre")
+    ...     def load_tracks(self):
+    ...         return {"a": SimpleNamespace(audio_path=song, genre="folk")}
+    >>> features = mirfeat.extract_loaded(Tracks(), extractor, label="genre", progress=False)
+    >>> features.labels, features.ids, features.groups
+    (array(['folk'], dtype='<U4'), ('a',), None)
     """
 
     values: np.ndarray
@@ -43,6 +51,14 @@ def extract_loaded(
     ``label`` and ``group`` are attributes of its tracks or clips (``"genre"``), or functions of
     one. Clips without a label (None) are left out; those that cannot be decoded are in
     ``failures``.
+
+    >>> from types import SimpleNamespace
+    >>> class Tracks:  # as of mirdata.initialize("gtzan_genre")
+    ...     def load_tracks(self):
+    ...         return {"a": SimpleNamespace(audio_path=song, genre="folk")}
+    >>> features = mirfeat.extract_loaded(Tracks(), extractor, label="genre", progress=False)
+    >>> features.values.shape, features.labels, features.ids
+    ((1, 320), array(['folk'], dtype='<U4'), ('a',))
 
     Raises:
         LabelsError: no such attribute, or no clip with a label and an audio file.

@@ -69,6 +69,9 @@ def export_onnx(
     its number of channels; its output ``vector`` [clips, dimension] or ``rows`` [clips, rows,
     row_dimension]. The file's metadata has rate, names and provenance.
 
+    >>> mirfeat.export_onnx(mirfeat.load_extractor("mfcc"), "mfcc.onnx").name
+    'mfcc.onnx'
+
     Raises:
         MissingPackageError: onnxscript is not installed.
         OptionError: of ``a+b``, or of an extractor in less precision than float32.

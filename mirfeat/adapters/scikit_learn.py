@@ -31,6 +31,12 @@ class AudioFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     and time of change of a file and by what decides the numbers, so changed files are extracted
     anew. Several processes may share the folder. Arrays and URLs are not kept.
 
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> pipeline = make_pipeline(mirfeat.AudioFeatures("mfcc"), StandardScaler())
+    >>> pipeline.fit_transform(songs[:3]).shape
+    (3, 120)
+
     Args:
         extractor: name for :func:`mirfeat.load_extractor`.
         layers: as in ``load_extractor``, as are all others down to ``batch_size``.

@@ -50,6 +50,9 @@ class Audio:
     ``samples``: array or CPU tensor, (N,) or (C, N) with at most 32 channels; floats around
     [-1, 1] or 8, 16 or 32-bit integers. ``sample_rate`` in Hz. ``name`` is used in messages.
 
+    >>> mirfeat.Audio(np.zeros((2, 22050), "float32"), 44100).seconds
+    0.5
+
     Raises:
         AudioError: another shape or type, or a rate outside 1 kHz … 1 MHz.
         EmptyAudioError: no samples.

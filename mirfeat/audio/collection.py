@@ -37,7 +37,13 @@ _RESOURCE_MAGIC = b"\x00\x05\x16\x07"
 
 
 def find_audio(inputs: Iterable[PathLike], *, recursive: bool = True) -> list[Location]:
-    """Audio files among ``inputs``; see :func:`survey`."""
+    """Audio files among ``inputs``; see :func:`survey`.
+
+    Files as they are, folders searched by ending, lists as ``@list.txt``.
+
+    >>> len(mirfeat.find_audio([song.parent]))
+    32
+    """
     return survey(inputs, recursive=recursive)[0]
 
 

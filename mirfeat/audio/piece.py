@@ -21,6 +21,10 @@ def load_audio(
     opus, wav, …) is not decoded before the piece; what lies outside is not checked. ``source`` is a
     path, a URL, or a file as ``bytes`` or opened with ``"rb"``.
 
+    >>> piece = mirfeat.load_audio(song, offset=2.0, duration=3.0)
+    >>> piece.samples.shape, piece.sample_rate, piece.seconds
+    ((1, 144000), 48000, 3.0)
+
     Raises:
         OptionError: an offset below 0, or a duration that is not more than 0.
         EmptyAudioError: the file ends before ``offset``.

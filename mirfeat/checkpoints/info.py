@@ -41,6 +41,10 @@ def describe(spec: ExtractorSpec) -> dict[str, Any]:
 def info(name: str) -> dict[str, Any]:
     """Everything about one extractor as data: what ``mirfeat info NAME --json`` prints.
 
+    >>> record = mirfeat.info("choi2017")
+    >>> record["sample_rate"], record["dimension"], [c["name"] for c in record["checkpoints"]]
+    (12000, 320, ['open', 'msd', 'random[:SEED]'])
+
     Raises:
         UnknownExtractorError: no such name.
     """

@@ -79,6 +79,9 @@ def extract_dataset(
     what the other has begun. Actors read the files themselves: every node must see the same paths,
     or they are URLs.
 
+    >>> mirfeat.extract_dataset(songs[:2], "by_ray", "mfcc", actors=1, progress=False).done
+    2
+
     Args:
         paths: files and URLs, for example of :func:`mirfeat.audio.collection.find_audio`.
         store: the folder to fill; only this process writes to it.

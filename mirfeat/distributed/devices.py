@@ -58,6 +58,11 @@ def extract_on_devices(
     In a script the call belongs under ``if __name__ == "__main__":``, since each process imports
     the script anew.
 
+    >>> two = ("cpu", "cpu")
+    >>> report = mirfeat.extract_on_devices(songs[:4], "by_two", "mfcc", two, progress=False)
+    >>> report.done, report.failed
+    (4, 0)
+
     Raises:
         OptionError: no such device, or a value that is not taken.
         ExtractionError: a process ended before its time; what is done is kept.

@@ -50,7 +50,14 @@ def build_map(songs: SongMap, title: str, note: str = "") -> str:
 
 
 def write_map(path: str | Path, songs: SongMap, title: str, note: str = "") -> Path:
-    """Write :func:`build_map` to a file, whole or not at all; it replaces one that is there."""
+    """Write :func:`build_map` to a file, whole or not at all; it replaces one that is there.
+
+    >>> from mirfeat.explore.map_page import write_map
+    >>> from mirfeat.explore.song_map import make_map
+    >>> table = mirfeat.load_extractor("mfcc").extract_files(songs[:6], progress=False)
+    >>> write_map("map.html", make_map(table), "Six songs").name
+    'map.html'
+    """
     page = build_map(songs, title, note)
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(page.encode("utf-8", errors="replace"))

@@ -45,10 +45,9 @@ class Neighbours:
     The search is exact. ``approximate=True`` looks at a small part of the table only, in a fraction
     of the time: for tables of hundreds of thousands, and at the price of a few neighbours missed.
 
-    >>> import mirfeat
-    >>> songs = [song["path"] for song in mirfeat.list_examples().values()]
+    >>> from mirfeat.explore.neighbours import Neighbours
     >>> with mirfeat.load_extractor("mfcc") as extractor:
-    ...     index = Neighbours(extractor.extract_files(songs, progress=False))
+    ...     index = Neighbours(extractor.extract_files(songs[-12:], progress=False))
     >>> [clip.id for clip in index.nearest_to("metal_fear.mp3", top=1)]
     ['metal_elveszett_lelkek.opus']
 

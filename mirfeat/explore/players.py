@@ -72,6 +72,10 @@ def _player(path: PathLike) -> str:
 def sources(paths: Sequence[PathLike], page: PathLike, sound: Sound) -> list[str | None]:
     """What an audio element of ``page`` plays for each file; None for those that are not there.
 
+    >>> from mirfeat.explore.players import sources
+    >>> sources([song.parent / "folk_tavern.opus", "gone.mp3"], song.parent / "map.html", "link")
+    ['folk_tavern.opus', None]
+
     Args:
         paths: of the clips.
         page: where the page will be; links are relative to its folder where they can be.

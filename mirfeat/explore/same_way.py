@@ -13,6 +13,11 @@ def load_same(
 ) -> Extractor:
     """Load the extractor that a table or store was made with, with its options and weights.
 
+    >>> from mirfeat.explore.same_way import load_same
+    >>> table = mirfeat.load_extractor("choi2017", layers="15").extract_files(songs[:1])
+    >>> load_same(table.provenance).dimension
+    128
+
     Args:
         provenance: of the table.
         checkpoint: where the weights are now, if they are not where they were. Not for ``a+b``.

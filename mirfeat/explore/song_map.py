@@ -61,6 +61,11 @@ def make_map(
 ) -> SongMap:
     """Lay the clips of a table out by t-SNE and find the nearest of each.
 
+    >>> from mirfeat.explore.song_map import make_map
+    >>> map = make_map(mirfeat.load_extractor("mfcc").extract_files(songs[:6], progress=False))
+    >>> map.positions.shape, map.near.shape
+    ((6, 2), (6, 5))
+
     Args:
         table: 5 clips or more, at most 10 000 (see :func:`sample`).
         sounds: an address a clip, see :func:`mirfeat.explore.players.sources`.

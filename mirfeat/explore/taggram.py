@@ -43,6 +43,10 @@ def taggram(
     Arguments and errors as :meth:`mirfeat.Extractor.tags_over_time`; ``title`` is the song's.
     ``drawing.save(folder, name)`` writes it as PNG, SVG and CSV.
 
+    >>> from mirfeat.explore.taggram import taggram
+    >>> taggram(extractor, song, top=3).alt
+    'Probabilities of 3 tags in 1 segments.'
+
     Raises:
         MissingPackageError: matplotlib is not installed.
     """

@@ -27,6 +27,12 @@ def register(spec: ExtractorSpec) -> None:
     A package that is installed says the same in its metadata, as an entry point of the group
     ``mirfeat.extractors``, and needs no call (docs/own_extractor.md).
 
+    >>> import dataclasses
+    >>> mfcc = mirfeat.load_extractor("mfcc").spec
+    >>> mirfeat.register(dataclasses.replace(mfcc, name="mine"))
+    >>> mirfeat.load_extractor("mine").dimension
+    120
+
     Raises:
         ConfigError: the name is taken, or has characters that mean something else.
     """
@@ -54,7 +60,11 @@ def get_spec(name: str) -> ExtractorSpec:
 
 
 def list_extractors(pattern: str = "*") -> tuple[str, ...]:
-    """Names that match a shell-style pattern, for example ``kim2019-*``."""
+    """Names that match a shell-style pattern.
+
+    >>> mirfeat.list_extractors("kim2018-*")
+    ('kim2018-stn', 'kim2018-mtn', 'kim2018-wstn')
+    """
     _take_installed()
     return tuple(name for name in _SPECS if fnmatch.fnmatchcase(name, pattern))
 

@@ -29,6 +29,11 @@ class FeatureModule(nn.Module):
     is 1 or more, mixed as of files. It has a copy of the weights; norms keep their statistics and
     dropout stays off in ``train()`` too.
 
+    >>> import torch
+    >>> rows = extractor.module(output="rows", trainable=True)
+    >>> rows(torch.full((2, 1, 12000), 0.1)).requires_grad
+    True
+
     Raises:
         OptionError: samples of another shape or type.
         AudioTooShortError: fewer samples than the extractor takes.

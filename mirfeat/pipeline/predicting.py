@@ -41,6 +41,9 @@ class Predicting(ABC):
         A checkpoint may say which of its tags it cannot hear (``unheard_tags`` in its metadata):
         they are left out unless ``unheard`` is set.
 
+        >>> extractor.tags(song, top=2)
+        (Tag(name='...', probability=...), Tag(name='...', probability=...))
+
         Raises:
             OptionError: the network has no tag head.
         """
@@ -60,6 +63,9 @@ class Predicting(ABC):
         A new segment begins every ``hop_seconds``; by default the extractor's own hop or 3 s,
         whichever is less. Each is as long as ever (``segment_seconds``).
 
+        >>> extractor.tags_over_time(song, top=5)
+        TagsOverTime(1 segments x 5 tags, 10.0 s)
+
         Raises:
             OptionError: the network has no tag head, or a hop that is no part of a segment.
         """
@@ -73,6 +79,10 @@ class Predicting(ABC):
         Averaged over segments; for explanations. The head of ``self`` compares two clips and is
         left out.
 
+        >>> factors = mirfeat.load_extractor("kim2018-mtn").factors(song)
+        >>> factors["genre"].strongest(1)
+        [('...', 0...)]
+
         Raises:
             OptionError: the network was not trained on factors.
         """
@@ -83,6 +93,9 @@ class Predicting(ABC):
     def factor_names(self) -> dict[str, tuple[str, ...]]:
         """Names of what :meth:`factors` predicts, by source: words of the factor, or a number.
 
+        >>> list(mirfeat.load_extractor("kim2018-mtn").factor_names)
+        ['genre', 'dmfcc', 'mfcc']
+
         Raises:
             OptionError: the network was not trained on factors.
         """
@@ -92,6 +105,9 @@ class Predicting(ABC):
     def labels(self) -> LabelSpace:
         """Labels embedded beside music (hamel2013), with the nearest ones of each.
 
+        >>> mirfeat.load_extractor("hamel2013-genre").labels.nearest("music:genre/folk", top=1)
+        (Neighbour(name='...', distance=...),)
+
         Raises:
             OptionError: the checkpoint has none.
         """
@@ -100,6 +116,10 @@ class Predicting(ABC):
     def nearest_labels(
         self, audio: AudioLike, sample_rate: int | None = None, *, top: int = 10
     ) -> tuple[Neighbour, ...]:
-        """Labels nearest to a clip, by L1 distance to its mean embedded frame."""
+        """Labels nearest to a clip, by L1 distance to its mean embedded frame.
+
+        >>> mirfeat.load_extractor("hamel2013-genre").nearest_labels(song, top=1)
+        (Neighbour(name='...', distance=...),)
+        """
         labels, embedding = self.labels, self.embed(audio, sample_rate)
         return labels.nearest(embedding.summary(("mean",))[embedding.blocks["mean"]], top)

@@ -20,6 +20,10 @@ class Embedding:
     ``values`` float32 [T, D]; ``within_variance`` float32 [T, D], the variance inside each row;
     ``starts``, ``ends`` float64 [T] in seconds of real audio; ``weights`` float64 [T];
     ``blocks`` names the columns of each part of a row. ``np.asarray(embedding)`` is ``values``.
+
+    >>> rows = extractor.embed(song)
+    >>> rows.values.shape, list(rows.blocks), rows.ends - rows.starts
+    ((1, 160), ['layer1', 'layer2', 'layer3', 'layer4', 'layer5'], array([10.]))
     """
 
     values: np.ndarray
@@ -32,7 +36,11 @@ class Embedding:
     provenance: Provenance
 
     def summary(self, statistics: Sequence[str] = STATISTICS) -> np.ndarray:
-        """The vector over the rows, float32: what ``extract`` returns."""
+        """The vector over the rows, float32: what ``extract`` returns.
+
+        >>> extractor.embed(song).summary(["mean"]).shape
+        (160,)
+        """
         return summary_of(self.values, self.within_variance, self.weights, statistics)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -33,6 +33,15 @@ class FeatureTable:
     """Vectors of many clips: ``values`` float32 [n, dimension], one row for each of ``ids``.
 
     ``values`` is a read-only ``np.memmap`` where ``load_features(mmap=True)`` made the table.
+
+    >>> table = extractor.extract_files(songs[:2], progress=False)
+    >>> table.ids, table.values.shape
+    (('electronic_coherence.opus', 'electronic_through_space.opus'), (2, 320))
+    >>> table.select("layer1", "layer2").values.shape
+    (2, 128)
+    >>> table.save("table.npz")
+    >>> mirfeat.FeatureTable.load("table.npz")
+    FeatureTable(2 clips x 320 of choi2017)
     """
 
     values: np.ndarray

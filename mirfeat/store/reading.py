@@ -53,6 +53,10 @@ def load_features(
     ``present_only`` clips are left out whose file is no longer where it was (their rows are copied,
     so it does not go together with ``mmap``); of files at URLs nobody asks.
 
+    >>> report = extractor.extract_to("store", songs[:2], progress=False)
+    >>> mirfeat.load_features("store")
+    FeatureTable(2 clips x 320 of choi2017)
+
     Raises:
         StoreError: not a store, embeddings as npy, which have no weights, or with ``mmap`` a folder
             that cannot be written.
@@ -138,6 +142,11 @@ def _files_of(store: Path, info: StoreInfo) -> list[Path]:
 
 def load_embeddings(folder: Path | str) -> Iterator[tuple[str, Embedding]]:
     """Id and embedding of each clip in a store made with ``embed`` as npz, one at a time.
+
+    >>> report = extractor.extract_to("rows", songs[:1], embed=True, format="npz", progress=False)
+    >>> for id, rows in mirfeat.load_embeddings("rows"):
+    ...     print(id, rows.values.shape)
+    electronic_coherence.opus (1, 160)
 
     Raises:
         StoreError: not a store, or one of another kind.
