@@ -16,6 +16,7 @@ python open_weights/grooves.py "$folder/grooves" --soundfont $fonts
 python open_weights/open_manifest.py "$folder/open.csv" "$folder/music/tracks.csv" \
     "$folder/synthetic/tracks.csv" "$folder/grooves/tracks.csv"
 python open_weights/teach.py "$folder/open.csv" "$folder/teachers" --mn04 "$3" --classes "$4"
+python open_weights/teacher_tables.py "$folder/teachers"
 # Each begins with what the one before it in its family has learnt.
 for name in choi2017-1 choi2017-2 choi2017 kim2019-ms-sr-fc-1 kim2019-ms-sr-fc-2 kim2019-ms-sr-fc \
     kim2019-ms-cr-6 kim2019-ms-cr-4 kim2019-ms-cr-2; do

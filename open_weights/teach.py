@@ -35,6 +35,7 @@ if not __package__:  # started as a script: the folder above holds the package `
 
 import mirfeat
 from mirfeat.files import replacing
+from mirfeat.networks.choi2017_network import TAGS
 from mirfeat.training.manifest import Manifest, read_manifest
 from open_weights.efficientat import RATE, STRETCH_SECONDS, WINDOW, EfficientAT
 
@@ -172,8 +173,6 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     manifest = read_manifest(args.manifest)
-    from mirfeat.networks.choi2017_network import TAGS
-
     mn04 = all_heard(manifest, args.output / ".heard" / "mn04", hear_mn04(args.mn04), "mn04")
     names: dict[str, Sequence[str] | None] = {
         "embedding": None,

@@ -3,7 +3,8 @@
 Networks of Kim 2018 and of Kim 2019 are one chain of stages, shared up to a branch point. A stage
 of the new network takes the weights of the same stage of the old one: of the same source, if the
 old one had branched there, else of its trunk. So a network that shares everything, which learns
-fastest, can be the start of those that share less.
+fastest, can be the start of those that share less. Where the old network learnt one source alone,
+all sources of the new one begin with it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,13 @@ def _network(recipe: Any) -> torch.nn.Module:
 
 
 def _by_stage(weights: Weights) -> Iterator[tuple[str, Tensor]]:
-    """Tensors by place in the chain: "stage 5 tag conv.weight", "stage 0 conv.weight", or as is."""
+    """Tensors by place in the chain: "stage 5 tag conv.weight", "stage 0 conv.weight", or as is.
+
+    Those of the only source of a network stand for every source too.
+    """
     points = {**kim2018.BRANCH_POINTS, **kim2019.BRANCH_POINTS}
     shared = points.get(str(weights.metadata.get("extractor")), 0)
+    alone = len(weights.metadata.get("sources", ())) == 1
     for key, tensor in weights.tensors.items():
         match = _STAGE.fullmatch(key.removeprefix("network."))
         if match is None:
@@ -66,7 +71,10 @@ def _by_stage(weights: Weights) -> Iterator[tuple[str, Tensor]]:
         elif (source := match["source"]) is None:
             yield f"stage {match['stage']} {match['rest']}", tensor
         else:
-            yield f"stage {int(match['stage']) + shared} {source} {match['rest']}", tensor
+            stage = int(match["stage"]) + shared
+            yield f"stage {stage} {source} {match['rest']}", tensor
+            if alone:
+                yield f"stage {stage} {match['rest']}", tensor
 
 
 def _names(key: str, recipe: Recipe) -> Iterator[str]:

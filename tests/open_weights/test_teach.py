@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirfeat.training.manifest import read_manifest
 from mirfeat.training.targets.teachers import open_teacher
-from open_weights import grooves, install_weights, tag_reliability, teach
+from open_weights import grooves, install_weights, tag_reliability, teach, teacher_tables
 from open_weights.efficientat import RATE, EfficientAT
 from tests.conftest import REPOSITORY
 from tests.support.training_data import write_corpus
@@ -64,6 +64,51 @@ def test_what_was_heard_becomes_a_teacher_and_is_heard_once(tmp_path: Path) -> N
     assert table.names == ("rock", "calm")
     assert [track.id for track in tracks] == sorted(manifest.ids)
     np.testing.assert_array_equal(tracks[4].values, np.full((3, 2), 5.0))
+
+
+def teachers_of_one_track(folder: Path) -> Path:
+    """musicnn says 0.9 of its first tag and its track; mn04 says 0 to 5 every 2.5 s."""
+    names = teach.TAGS
+    first = np.r_[0.9, np.full(len(names) - 1, 0.5)]
+    times = np.array([0.0, 6.0])
+    heard = {"start": times, "end": times + 3.0, "tags": np.tile(first, (2, 1))}
+    said = {**heard, "penultimate": np.full((2, 3), 7.0)}
+    tables = {"tags": names, "penultimate": None}
+    teach.write_tables(iter([("a", said)]), folder / "musicnn", tables)
+    steps = np.arange(4.0)
+    classes = np.tile(np.arange(161.0), (4, 1))
+    said = {"start": 2.5 * steps, "end": 2.5 * steps + 2.5, "classes": classes}
+    said["embedding"] = steps[:, None]
+    class_names = [f"class {n}" for n in range(161)]
+    class_names[94], class_names[143] = teacher_tables.GENRE_CLASSES
+    teach.write_tables(
+        iter([("a", said)]), folder / "mn04", {"embedding": None, "classes": class_names}
+    )
+    return folder
+
+
+def test_genres_are_a_part_of_what_was_said(tmp_path: Path) -> None:
+    teachers = teachers_of_one_track(tmp_path)
+    teacher_tables.write_genres(teachers)
+    tags, classes = (open_teacher(teachers / name, "genres") for name in ("musicnn", "mn04"))
+    assert tags.names == teacher_tables.GENRE_TAGS
+    assert next(tags.tracks).values[0, 0] == pytest.approx(0.9)
+    assert len(classes.names) == 50
+    np.testing.assert_array_equal(next(classes.tracks).values[3], np.arange(94, 144))
+
+
+def test_numbers_of_both_teachers_stand_side_by_side(tmp_path: Path) -> None:
+    teachers = teachers_of_one_track(tmp_path)
+    teacher_tables.write_both(teachers)
+    table = open_teacher(teachers / "both", "numbers")
+    said = next(table.tracks)
+    np.testing.assert_array_equal(said.starts, [0.0, 6.0])
+    assert said.values.shape == (2, len(teach.TAGS) + 3 + 1 + 161)
+    assert said.values[0, 0] == pytest.approx(np.log(9.0), rel=1e-5)
+    tags = len(teach.TAGS)
+    np.testing.assert_allclose(said.values[:, tags : tags + 3], 7.0)
+    # 2.5 s of the first stretch and 0.5 s of the second; 1.5 s of the third and of the last.
+    np.testing.assert_allclose(said.values[:, tags + 3], [0.5 / 3.0, 2.5], rtol=1e-5)
 
 
 @pytest.mark.shared

@@ -79,6 +79,17 @@ def test_networks_of_kim2018_start_each_other() -> None:
     torch.testing.assert_close(features(fresh, image)["mfcc"], features(old, image)["mfcc"])
 
 
+@pytest.mark.parametrize("new", ["kim2018-mtn", "kim2018-stn"])
+def test_all_sources_begin_with_the_only_one_of_the_old_network(new: str) -> None:
+    old = settled("kim2018-wstn", 1, everything=7)
+    fresh = recipe_of(new, 2, genre=3, mfcc=4)
+    warm_start(fresh, old.weights())
+    image = torch.randn(2, 1, 128, 43, generator=torch.Generator().manual_seed(0))
+    expected, found = features(old, image)["everything"], features(fresh, image)
+    for source in ("genre", "mfcc"):
+        torch.testing.assert_close(found[source], expected)
+
+
 @pytest.mark.parametrize(
     ("extractor", "sizes"), [("choi2017", {"tag": 6}), ("hamel2013-tag", {"tags": 6})]
 )
