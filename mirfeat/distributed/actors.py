@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +23,8 @@ from mirfeat.loading import load_extractor
 from mirfeat.provenance import Provenance
 from mirfeat.results.outcomes import Result
 from mirfeat.runs.filling import PendingFile
+from mirfeat.store.in_hand import InHand, discard
+from mirfeat.store.record import is_store
 
 Actors: TypeAlias = int | tuple[int, int | None] | None
 DEFAULT_BATCH_FILES = 32
@@ -69,11 +73,15 @@ class Pool:
 
 @dataclass(frozen=True)
 class Job:
-    """What an actor must know: which extractor, and what it must turn out to be."""
+    """What an actor must know: which extractor, and what it must turn out to be.
+
+    ``folder`` is where the driver writes; an actor that sees it notes there what it has in hand.
+    """
 
     name: str
     options: Mapping[str, Any]
     provenance: Provenance
+    folder: Path
 
 
 def as_row(task: PendingFile) -> dict[str, Any]:
@@ -96,6 +104,8 @@ class Worker:
         cpus = pool.cpus_per_actor or 1
         torch.set_num_threads(cpus)
         self._workers = cpus
+        self._folder = job.folder
+        self._note = InHand(job.folder, f"{os.uname().nodename}-{os.getpid()}")
         self._extractor = load_extractor(job.name, device=pool.device, **job.options)
         if lines := self._extractor.provenance.differences(job.provenance):
             raise ClusterError(
@@ -111,10 +121,23 @@ class Worker:
             # Long files first: one that starts last keeps a single core while the others wait.
             for id, path, size, stamp in sorted(columns, key=lambda row: row[2], reverse=True)
         ]
-        many = self._extractor.extract_many(
-            items, on_error="nan", workers=self._workers, progress=False
-        )
-        return packed(list(many))
+        run = self._extractor.run("nan", self._workers, progress=False)
+        if is_store(self._folder):  # a disk that all nodes have, or the driver's own node
+            run = replace(run, watch=self._note.holding)
+        return packed(list(run.results(items)))
+
+
+@contextmanager
+def noting(job: Job) -> Iterator[None]:
+    """For the driver: what actors note in the block stays only where they keep dying over it."""
+    try:
+        yield
+    except ClusterError:
+        raise  # the next run looks for the file at fault
+    except BaseException:
+        discard(job.folder)
+        raise
+    discard(job.folder)
 
 
 def _as_source(path: str, size: int, stamp: int) -> PathLike:

@@ -29,6 +29,7 @@ from mirfeat.distributed.actors import (
     Pool,
     Worker,
     as_row,
+    noting,
     unpacked,
 )
 from mirfeat.distributed.false_alarms import quiet_actors, quiet_tokens
@@ -122,7 +123,8 @@ def extract_dataset(
     if isinstance(checkpoint := load_options.get("checkpoint"), os.PathLike):
         load_options["checkpoint"] = os.path.abspath(checkpoint)
     with load_extractor(name, device="cpu", **load_options) as extractor:
-        job = Job(name, load_options, extractor.provenance)
+        folder = Path(os.path.abspath(destination.store))
+        job = Job(name, load_options, extractor.provenance, folder)
         cluster = Elsewhere(partial(_computed, job, pool, address), pool.device)
         run = extractor.run(on_error, progress=progress)
         return run.to_store(destination, paths, cluster)
@@ -136,6 +138,7 @@ def _computed(
     if not waiting:
         return
     with (
+        noting(job),
         _connected(address) as ray,
         _silenced(logging.getLogger("ray.data")),
         quiet_actors(),
@@ -219,8 +222,8 @@ def _reason(error: BaseException, pool: Pool) -> str:
         return f"{named[-1].rstrip('.')}."
     if isinstance(error, ray.exceptions.ActorDiedError):
         return (
-            "the process of an actor died again and again: out of memory, or a file that crashes "
-            "its decoder; 'ray logs' may say which."
+            "the process of an actor died again and again: out of memory, or a file that ends "
+            "its decoder. The next run leaves it out where all nodes see the folder of features."
         )
     return f"{type(error).__name__}: {' '.join(lines[:1])[:300].rstrip('.')}."
 

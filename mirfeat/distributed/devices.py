@@ -7,10 +7,12 @@ slow device does less. The folder is the same as that of any other run: either c
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
+import threading
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,6 +28,7 @@ from mirfeat.results.outcomes import RunReport
 from mirfeat.runs.filling import Destination, Extracted, PendingFile
 from mirfeat.runs.progress import Progress, Shown
 from mirfeat.runs.run import Elsewhere, OnError
+from mirfeat.store.in_hand import InHand, discard
 
 # Results that wait for the writer; a process that is ahead of it waits.
 _WAITING_RESULTS = 256
@@ -70,11 +73,11 @@ def extract_on_devices(
     chosen = _devices(devices)
     with load_extractor(name, **{**options, "device": "cpu"}) as extractor:
         run = extractor.run(on_error, workers, progress)
-        jobs = _jobs(name, options, chosen, workers, embed)
-        processes = Elsewhere(partial(_extracted, jobs), ",".join(chosen))
         destination = Destination(
             Path(store), format, embed, root, resume, overwrite, shard, retry_failed, prune
         )
+        jobs = _jobs(name, options, chosen, workers, destination)
+        processes = Elsewhere(partial(_extracted, jobs), ",".join(chosen))
         return run.to_store(destination, paths, processes)
 
 
@@ -104,10 +107,16 @@ class _Job:
     workers: int
     threads: int
     keep_rows: bool
+    folder: Path
+    worker: str
 
 
 def _jobs(
-    name: str, options: dict[str, Any], devices: list[str], workers: int | None, keep_rows: bool
+    name: str,
+    options: dict[str, Any],
+    devices: list[str],
+    workers: int | None,
+    destination: Destination,
 ) -> list[_Job]:
     share = len(devices)
     threads = max(1, torch.get_num_threads() // share)
@@ -117,9 +126,11 @@ def _jobs(
             {**options, "device": device},
             workers or max(1, default_workers() // share),
             threads,
-            keep_rows,
+            destination.embed,
+            destination.store,
+            str(number),
         )
-        for device in devices
+        for number, device in enumerate(devices)
     ]
 
 
@@ -140,9 +151,16 @@ def _extracted(jobs: list[_Job], tasks: list[PendingFile]) -> Generator[Extracte
             yield _next(results, processes)
     finally:
         inbox.cancel_join_thread()
-        for process in processes:
-            process.terminate()
-            process.join()
+        for job, process in zip(jobs, processes, strict=False):
+            _end(job, process)
+
+
+def _end(job: _Job, process: BaseProcess) -> None:
+    """End a process that nobody waits for; of one that ended by itself its note is kept."""
+    if process.exitcode is None:
+        process.terminate()
+        process.join()
+        discard(job.folder, job.worker)
 
 
 def _next(results: Any, processes: Sequence[BaseProcess]) -> Extracted:
@@ -156,7 +174,8 @@ def _next(results: Any, processes: Sequence[BaseProcess]) -> Extracted:
             if ended:
                 raise ExtractionError(
                     f"a process ended before its time (exit codes {codes}; -9 is often memory). "
-                    "What is done is kept; the same command goes on from there."
+                    "What is done is kept; the same command goes on from there, without the file "
+                    "that ended it, if one did."
                 ) from None
             continue
         if isinstance(item, BaseException):
@@ -169,10 +188,13 @@ def _work(job: _Job, inbox: Any, results: Any) -> None:
     """Body of a process: files from the queue until there are no more."""
     # Ctrl-C reaches every process of a terminal; the one that writes ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    note = InHand(job.folder, job.worker)
     try:
         torch.set_num_threads(job.threads)
         with load_extractor(job.name, **job.options) as extractor:
             run = extractor.run("skip", job.workers, progress=False)
+            run = replace(run, watch=note.holding)
             tasks = iter(inbox.get, None)
             progress = Progress(job.name, None, total=None, shown=False)
             for item in run.extracted(tasks, progress, job.keep_rows):
@@ -182,3 +204,13 @@ def _work(job: _Job, inbox: Any, results: Any) -> None:
     except BaseException as error:
         results.put(error)
         raise  # a bug: its traceback is of this process
+    finally:
+        note.end()
+
+
+def _end_with_parent() -> None:
+    """Do not wait for ever, with a device in hand, for files of a process that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

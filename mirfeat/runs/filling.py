@@ -30,6 +30,7 @@ from mirfeat.runs import probe
 from mirfeat.runs.tally import Tally, failure_of
 from mirfeat.store.claims import claim_shard
 from mirfeat.store.formats import Format, Row
+from mirfeat.store.in_hand import discard, left_in_hand
 from mirfeat.store.jobarray import Shard
 from mirfeat.store.record import StoreInfo, check_format, is_store
 from mirfeat.store.writer import StoreWriter
@@ -129,7 +130,7 @@ def fill(
         }
         tally.know(listed)
         todo = [task for task in todo if not _is_kept(destination, listed.get(task.id), tally)]
-        todo = _without_killers(store, todo, tally, max_seconds)
+        todo = _without_killers(store, folder, todo, tally, max_seconds)
         state_of = {task.id: (task.size, task.mtime_ns) for task in todo}
         there = len(tasks) - len(todo)
         with closing(extract(todo, there, store.in_hand.holding)) as extracted:
@@ -159,10 +160,14 @@ def _is_kept(destination: Destination, before: Failure | None, tally: Tally) -> 
 
 
 def _without_killers(
-    store: StoreWriter, todo: list[PendingFile], tally: Tally, max_seconds: float | None
+    store: StoreWriter,
+    folder: Path,
+    todo: list[PendingFile],
+    tally: Tally,
+    max_seconds: float | None,
 ) -> list[PendingFile]:
-    """Leave out and list what ended the process of the run before."""
-    held = set(store.in_hand.before)
+    """Leave out and list what ended a process of the run before."""
+    held = set(left_in_hand(folder))
     suspects = [task for task in todo if task.id in held]
     found = dict(probe.killers([task.path for task in suspects], max_seconds)) if suspects else {}
     for index, how in found.items():
@@ -176,6 +181,7 @@ def _without_killers(
         tally.count(Result(task.id, "failed", None, error=error, error_type=failure.error_type))
     if found:
         store.commit()
+    discard(folder)
     killing = {suspects[index].id for index in found}
     return [task for task in todo if task.id not in killing]
 

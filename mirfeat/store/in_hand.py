@@ -1,32 +1,38 @@
 """Which files a run has in hand: what a process that a decoder has ended leaves behind.
 
-A line is added when a file is begun and when it is done, without waiting for the disk: the note is
-for a process that ends, not for a loss of power. A run that ends in any orderly way deletes it.
+Each process that decodes keeps a note of its own: the one that writes the folder, one for each
+device, actors of a cluster. A line is added when a file is begun and when it is done, without
+waiting for the disk: the note is for a process that ends, not for a loss of power. A process that
+ends in any orderly way deletes its note.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mirfeat.files import UNFINISHED
+
 NAME = ".in-hand"
 # What was begun and ended is dropped from time to time.
 _MOST_LINES = 10_000
+# More than that nobody has written: a line is an id.
+_MOST_BYTES = 1 << 26
 
 
 class InHand:
-    """The note of one store; ``before`` are the ids that a process had in hand when it ended."""
+    """The note of one process; of those that work for another ``worker`` says which it is."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read what is there; nothing is written yet."""
-        self._path, self._lock, self._lines = folder / NAME, threading.Lock(), 0
+    def __init__(self, folder: Path, worker: str = "") -> None:
+        """Nothing is written yet."""
+        self._path, self._lock, self._lines = _path(folder, worker), threading.Lock(), 0
         self._descriptor: int | None = None
         self._open: dict[str, None] = {}
-        self.before = _read(self._path)
 
     @contextmanager
     def holding(self, id: str) -> Iterator[None]:
@@ -59,7 +65,7 @@ class InHand:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        unfinished = self._path.with_name(f"{NAME}.new")
+        unfinished = self._path.with_name(f"{UNFINISHED}{self._path.name}")
         unfinished.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
         descriptor = os.open(unfinished, flags, 0o666)
@@ -70,11 +76,35 @@ class InHand:
     def end(self) -> None:
         """The process lives: nothing in hand has ended it."""
         with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            if self._descriptor is None:
+                return  # what lies there is of somebody else, and may not have been looked at
+            os.close(self._descriptor)
+            self._descriptor = None
+            _delete(self._path)
+
+
+def left_in_hand(folder: Path) -> tuple[str, ...]:
+    """Ids that processes had in hand when they ended, by all notes of a folder."""
+    return tuple(dict.fromkeys(id for path in _notes(folder) for id in _read(path)))
+
+
+def discard(folder: Path, worker: str | None = None) -> None:
+    """Delete the note of a worker that was ended on purpose, or all notes: nobody is at work."""
+    for path in _notes(folder) if worker is None else [_path(folder, worker)]:
+        _delete(path)
+
+
+def _path(folder: Path, worker: str) -> Path:
+    return folder / (f"{NAME}-{worker}" if worker else NAME)
+
+
+def _notes(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{NAME}*"))
+
+
+def _delete(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _line(sign: str, id: str) -> bytes:
@@ -85,6 +115,10 @@ def _read(path: Path) -> tuple[str, ...]:
     """Ids that were begun and not ended, in order; a last line that was cut short counts not."""
     ids: dict[str, None] = {}
     try:
+        facts = path.lstat()
+        # A folder may come from anybody; reading a pipe would never end.
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
+            return ()
         lines = path.read_bytes().splitlines()
     except OSError:
         return ()

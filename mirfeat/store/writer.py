@@ -23,7 +23,7 @@ from mirfeat.store.claims import LOCK, refuse_foreign, remove_leftovers
 from mirfeat.store.clip_files import ClipFiles
 from mirfeat.store.contents import data_files
 from mirfeat.store.formats import Row
-from mirfeat.store.in_hand import InHand
+from mirfeat.store.in_hand import InHand, left_in_hand
 from mirfeat.store.jobarray import is_plain_store, parent_of
 from mirfeat.store.record import FAILURE_COLUMNS, StoreInfo, read_failures
 
@@ -249,7 +249,9 @@ class StoreWriter:
     ) -> None:
         """Keep what is done, whatever ended the run; who interrupts it does not wait for more."""
         self.close(tidy=kind is None)
-        if kind is not None and self._made and not (self._homes or self.failures):
+        # What a worker had in hand when it ended is for the next run to look at.
+        empty = not (self._homes or self.failures or left_in_hand(self._folder))
+        if kind is not None and self._made and empty:
             self._unmake()
 
     def _unmake(self) -> None:

@@ -2,8 +2,9 @@
 
 A cache folder holds, for one kind of mel spectrogram, volumes of float16 levels (dB or natural log,
 before anything that depends on a segment) and beside each volume a table of the tracks in it. A
-volume is complete when its table is there, so a build that was killed goes on where it stopped,
-and several processes or machines may fill one folder (each a ``shard``).
+volume is complete when its table is there, so a build that was killed goes on where it stopped (one
+that was told to end keeps what it has), and several processes or machines may fill one folder (each
+a ``shard``).
 Letters in shapes: C channels, F mel bands, T frames.
 """
 
@@ -28,6 +29,7 @@ from mirfeat.errors import AudioError, MissingPackageError
 from mirfeat.files import replacing
 from mirfeat.networks.frontend import Frontend, MelSpec
 from mirfeat.runs.progress import Shown, counted
+from mirfeat.store import interrupts
 from mirfeat.store.jobarray import Shard
 from mirfeat.training.mel_frames import Track, track_levels
 
@@ -123,7 +125,7 @@ def build(
 ) -> list[FailedTrack]:
     """Take in what is not there, or has changed; with ``shard`` only its share of the tracks.
 
-    Returns: those that failed.
+    Returns: those that failed. Whatever ends it before, tracks that were taken in are kept.
 
     Memory: one volume, and two tracks a worker (an hour of stereo at 22 kHz is 160 MB).
     """
@@ -136,16 +138,20 @@ def build(
     cache.folder.mkdir(parents=True, exist_ok=True)
     name = "1of1" if shard is None else f"{shard.number}of{shard.total}"
     volume = _Volume(cache.folder, name, mel)
-    with _one_thread_each():
-        done = _in_order(waiting, mel, workers)
-        for track, result in counted(done, cache.folder.name, len(waiting), "tracks", progress):
-            if isinstance(result, Exception):
-                logger.warning("left out: %s: %s", track.id, result)
-                failures.append(FailedTrack(track.id, str(result)))
-                continue
-            levels, seconds = result
-            volume.add(track, levels, seconds)
-    volume.commit()
+    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        try:
+            done = _in_order(waiting, mel, pool, 2 * workers)
+            for track, result in counted(done, cache.folder.name, len(waiting), "tracks", progress):
+                if isinstance(result, Exception):
+                    logger.warning("left out: %s: %s", track.id, result)
+                    failures.append(FailedTrack(track.id, str(result)))
+                    continue
+                levels, seconds = result
+                volume.add(track, levels, seconds)
+        finally:
+            # Before threads are waited for: who sends SIGTERM may not wait for an hour of music.
+            volume.commit()
+            pool.shutdown(wait=False, cancel_futures=True)
     return failures
 
 
@@ -164,18 +170,17 @@ _Result = tuple[np.ndarray, float] | Exception
 
 
 def _in_order(
-    tracks: Sequence[Track], mel: MelSpec, workers: int
+    tracks: Sequence[Track], mel: MelSpec, pool: ThreadPoolExecutor, most: int
 ) -> Iterator[tuple[Track, _Result]]:
     """Levels of each track, decoded ahead by threads (decoders and FFT release the GIL)."""
     frontend = Frontend(replace(mel, centred=False))
     take = partial(_levels_or_error, frontend=frontend, mel=mel)
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: list[Future[_Result]] = []
-        for index in range(len(tracks) + 2 * workers):
-            if index < len(tracks):
-                ahead.append(pool.submit(take, tracks[index]))
-            if index >= 2 * workers and ahead:
-                yield tracks[index - 2 * workers], ahead.pop(0).result()
+    ahead: list[Future[_Result]] = []
+    for index in range(len(tracks) + most):
+        if index < len(tracks):
+            ahead.append(pool.submit(take, tracks[index]))
+        if index >= most and ahead:
+            yield tracks[index - most], ahead.pop(0).result()
 
 
 def _levels_or_error(track: Track, *, frontend: Frontend, mel: MelSpec) -> _Result:
@@ -191,27 +196,32 @@ class _Volume:
     def __init__(self, folder: Path, name: str, mel: MelSpec) -> None:
         self._folder, self._name = folder, name
         self._bytes_per_frame = 2 * mel.channels * mel.n_mels
-        self._rows: list[tuple[str, int, int, float, str]] = []
-        self._levels: list[np.ndarray] = []
+        # One list: a signal may come between any two lines.
+        self._taken: list[tuple[str, np.ndarray, float, str]] = []
         self._frames = 0
 
     def add(self, track: Track, levels: np.ndarray, seconds: float) -> None:
         """Take a track; a full volume is written."""
-        row = (track.id, self._frames, len(levels), round(seconds, 3), origin_of(track))
-        self._rows.append(row)
-        self._levels.append(levels)
+        self._taken.append((track.id, levels, round(seconds, 3), origin_of(track)))
         self._frames += len(levels)
         if self._frames * self._bytes_per_frame >= VOLUME_BYTES:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was taken, levels first."""
-        if not self._rows:
-            return
+        """Write what was taken, levels first; a signal takes effect when that is done."""
+        with interrupts.deferred():
+            if self._taken:
+                self._write()
+            self._taken, self._frames = [], 0
+
+    def _write(self) -> None:
+        rows, first = [], 0
+        for id, levels, seconds, origin in self._taken:
+            rows.append((id, first, len(levels), seconds, origin))
+            first += len(levels)
         names = (f"volume-{self._name}-{number:05d}.csv" for number in count())
         table = next(self._folder / name for name in names if not (self._folder / name).exists())
         with replacing(table.with_suffix(".f16")) as temporary, temporary.open("wb") as file:
-            for levels in self._levels:
+            for _, levels, *_ in self._taken:
                 levels.tofile(file)
-        write_csv(table, HEADER, self._rows)
-        self._rows, self._levels, self._frames = [], [], 0
+        write_csv(table, HEADER, rows)

@@ -23,7 +23,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     # TOMLDecodeError, UnicodeDecodeError, a number of thousands of digits; deep nesting.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    _check_numbers(record, path)
     return record
+
+
+def _check_numbers(value: Any, where: object) -> None:
+    """TOML's whole numbers have 64 bits; a longer one could not even be shown in a message."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_numbers(item, where)
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{where}: a whole number of {value.bit_length()} bits; TOML has 64.")
 
 
 def _toml() -> Any:

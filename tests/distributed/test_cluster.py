@@ -21,7 +21,7 @@ from mirfeat.audio.addresses import Remote
 from mirfeat.audio.collection import find_audio
 from mirfeat.cli import main
 from mirfeat.distributed import cluster
-from mirfeat.distributed.actors import Job, Pool, Worker, as_row, packed, unpacked
+from mirfeat.distributed.actors import Job, Pool, Worker, as_row, noting, packed, unpacked
 from mirfeat.distributed.cluster import extract_dataset
 from mirfeat.errors import (
     ClusterError,
@@ -30,9 +30,13 @@ from mirfeat.errors import (
     MissingPackageError,
     OptionError,
 )
+from mirfeat.pipeline import clip
 from mirfeat.results.outcomes import Result, RunReport
 from mirfeat.runs.filling import PendingFile
+from mirfeat.store import in_hand
+from mirfeat.store.in_hand import left_in_hand
 from mirfeat.store.reading import load_features
+from tests.support.killers import killing
 from tests.support.sounds import music, write_wav
 
 RATE, CLIPS, BAD = 12_000, 24, "album-1/07.wav"
@@ -108,7 +112,7 @@ def test_an_actor_computes_what_a_local_run_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MIRFEAT_PROTOCOLS", "file")
-    worker = Worker(Job("mfcc", {}, mfcc.provenance), Pool(cpus_per_actor=1))
+    worker = Worker(Job("mfcc", {}, mfcc.provenance, Path("none")), Pool(cpus_per_actor=1))
     places = [path if index % 2 else Remote(path.as_uri()) for index, path in enumerate(clips)]
     tasks = [
         PendingFile(str(index), place, clips[index].stat().st_size, 7)
@@ -131,7 +135,53 @@ def test_an_actor_computes_what_a_local_run_does(
 
 def test_an_actor_that_would_compute_something_else_refuses(mfcc: mirfeat.Extractor) -> None:
     with pytest.raises(ClusterError, match=r"another extractor .*statistics"):
-        Worker(Job("mfcc", {"statistics": ("mean",)}, mfcc.provenance), Pool(cpus_per_actor=1))
+        Worker(
+            Job("mfcc", {"statistics": ("mean",)}, mfcc.provenance, Path("none")),
+            Pool(cpus_per_actor=1),
+        )
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_actor_that_sees_the_folder_notes_there_what_it_decodes(
+    seen: bool,
+    mfcc: mirfeat.Extractor,
+    clips: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, held = tmp_path / "feats", []
+    mfcc.extract_to(store, clips[:1])
+    job = Job("mfcc", {}, mfcc.provenance, store if seen else tmp_path / "elsewhere")
+    worker, real = Worker(job, Pool(cpus_per_actor=1)), clip.open_clip
+
+    def opened(*arguments: Any) -> Any:
+        held.append(left_in_hand(store))
+        return real(*arguments)
+
+    monkeypatch.setattr(clip, "open_clip", opened)
+    row = as_row(PendingFile("a", clips[0], 1, 2))
+    worker({name: np.array([value], dtype=object) for name, value in row.items()})
+    assert held == [("a",) if seen else ()]
+    assert left_in_hand(store) == ()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(ClusterError("died"), True), (KeyboardInterrupt(), False), (None, False)]
+)
+def test_notes_of_actors_stay_where_these_died(
+    error: BaseException | None, kept: bool, mfcc: mirfeat.Extractor, tmp_path: Path
+) -> None:
+    caught: BaseException | None = None
+    try:
+        with noting(Job("mfcc", {}, mfcc.provenance, tmp_path)):
+            (tmp_path / f"{in_hand.NAME}-node-1").write_text('+"a"\n')
+            if error is not None:
+                raise error
+    except BaseException as raised:
+        caught = raised
+    assert caught is error
+    assert left_in_hand(tmp_path) == (("a",) if kept else ())
 
 
 def test_paths_reach_actors_absolute_and_whatever_their_bytes(
@@ -396,6 +446,29 @@ def test_actors_share_a_gpu_and_one_that_is_not_there_is_an_error(
     given = Counter(notes.read_text().splitlines())
     assert [line.split()[0] for line in given] == ["0", "0"]
     assert list(given.values()) == [2, 2]
+
+
+@pytest.mark.ray
+@on_ray
+def test_a_file_that_kills_actors_is_left_out_by_the_next_run(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "_MAX_RESTARTS", 1)
+    killer = write_wav(tmp_path / "killer.wav", music(0.5, RATE), RATE)
+    paths, store = [*clips[:6], killer], tmp_path / "feats"
+    options: dict[str, Any] = {
+        "address": "local", "cpus_per_actor": 1, "actors": 1, "batch_files": 2, "root": "/",
+    }  # fmt: skip
+    with killing(tmp_path, monkeypatch):
+        with pytest.raises(ClusterError, match="The next run leaves it out"):
+            extract_dataset(paths, store, "mfcc", **options)
+        assert [Path(id).name for id in left_in_hand(store)] == ["killer.wav"]
+        report = extract_dataset(paths, store, "mfcc", **options)
+    assert (report.done + report.skipped, report.failed) == (6, 1)
+    assert "killed its process (SIGSEGV)" in report.failures[0].error
+    assert left_in_hand(store) == ()
 
 
 DRIVER = """

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import mirfeat
 from mirfeat.distributed import devices
 from mirfeat.distributed.devices import extract_on_devices
 from mirfeat.errors import DecodeError, ExtractionError, OptionError
+from mirfeat.store.in_hand import left_in_hand
 from mirfeat.store.reading import load_features
+from tests.support.killers import killing
 from tests.support.sounds import music, write_wav
 
 RATE = 12_000
+posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
 
 @pytest.fixture
@@ -64,6 +69,46 @@ def test_a_process_that_is_killed_is_reported_and_not_waited_for(
     monkeypatch.undo()
     report = extract_on_devices(clips, tmp_path / "feats", "mfcc", ["cpu"])
     assert report.done + report.skipped == 8
+
+
+@posix
+def test_a_file_that_kills_a_process_of_several_is_left_out_by_the_next_run(
+    tmp_path: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = tmp_path / "feats", clips[0].parent
+    paths = [write_wav(folder / "killer.wav", music(0.5, RATE), RATE), *clips]
+    with killing(tmp_path, monkeypatch):
+        with pytest.raises(ExtractionError, match=r"exit codes .*-11.*without the file that"):
+            extract_on_devices(paths, store, "mfcc", ["cpu", "cpu"], workers=1)
+        assert left_in_hand(store) == ("killer.wav",)
+        mfcc = mirfeat.load_extractor("mfcc", device="cpu")
+        report = mfcc.extract_to(store, paths)
+    assert "killed its process (SIGSEGV)" in report.failures[0].error
+    table = load_features(store)
+    assert sorted(table.ids) == [path.name for path in clips if path.name != "04.wav"]
+    kinds = {failure.id: failure.error_type for failure in table.failures}
+    assert kinds == {"killer.wav": "KilledProcessError", "04.wav": "DecodeError"}
+    assert left_in_hand(store) == ()
+    assert not list(store.glob(".in-hand*"))
+
+
+# Its workers would wait for ever: nobody takes their second result.
+ORPHANS = """
+import os, signal, sys
+from mirfeat.distributed import devices
+def killed(results, processes):
+    os.kill(os.getpid(), signal.SIGKILL)
+devices._next, devices._WAITING_RESULTS = killed, 1
+devices.extract_on_devices(sys.argv[2:], sys.argv[1], "mfcc", ["cpu"])
+"""
+
+
+@posix
+def test_processes_of_a_run_that_was_killed_end_with_it(tmp_path: Path, clips: list[Path]) -> None:
+    command = [sys.executable, "-c", ORPHANS, str(tmp_path / "feats"), *map(str, clips)]
+    # Waits for everybody who could write, not for the process that it starts alone.
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_what_goes_wrong_in_a_process_is_raised_here(

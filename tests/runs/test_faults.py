@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,17 @@ from mirfeat.errors import (
     NonFiniteFeatureError,
     OutOfMemoryError,
 )
+from mirfeat.files import UNFINISHED
 from mirfeat.networks import checkpoint, hamel2013
 from mirfeat.pipeline import clip
 from mirfeat.pipeline.faults import Faults
 from mirfeat.runs import probe
 from mirfeat.store import in_hand
 from mirfeat.store.formats import FORMATS, Format
-from mirfeat.store.in_hand import InHand
+from mirfeat.store.in_hand import InHand, discard, left_in_hand
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import read_failures
-from tests.conftest import REPOSITORY
+from tests.support.killers import killing
 from tests.support.sounds import music, write_wav
 
 RATE = 12_000
@@ -64,26 +65,6 @@ def files(folder: Path) -> list[Path]:
 
 
 # Files that end the process that decodes them
-
-# To the thread, as a fault is: a signal to the process may reach it after the file was read.
-KILLER = """
-import resource, signal, sys, threading
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-def hook(event, arguments):
-    if event == "open" and str(arguments[0]).endswith("killer.wav"):
-        signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)
-sys.addaudithook(hook)
-"""
-
-
-@contextmanager
-def killing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every Python that is started ends as soon as it opens killer.wav, as by a faulty decoder."""
-    (tmp_path / "hooks").mkdir()
-    (tmp_path / "hooks" / "sitecustomize.py").write_text(KILLER)
-    with monkeypatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hooks"), str(REPOSITORY)]))
-        yield
 
 
 def command(folder: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -135,21 +116,54 @@ def test_a_probe_that_cannot_work_blames_nobody(
     code: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = f"os.kill(os.getpid(), {code})" if "signal" in code else f"os._exit({code})"
-    monkeypatch.setattr(
-        "tests.runs.test_faults.KILLER", f"import os, signal\nsignal.signal(2, 0)\n{end}\n"
-    )
-    with killing(tmp_path, monkeypatch):
+    program = f"import os, signal\nsignal.signal(2, 0)\n{end}\n"
+    with killing(tmp_path, monkeypatch, program):
         assert list(probe.killers([folder / "0.wav"], None)) == []
 
 
 def test_a_note_says_what_was_begun_and_not_ended(tmp_path: Path) -> None:
     note = InHand(tmp_path)
-    assert note.before == ()
+    assert left_in_hand(tmp_path) == ()
     with note.holding("a"), note.holding('b\n"ü'):
-        assert InHand(tmp_path).before == ("a", 'b\n"ü')
-    assert InHand(tmp_path).before == ()
+        assert left_in_hand(tmp_path) == ("a", 'b\n"ü')
+    assert left_in_hand(tmp_path) == ()
     note.end()
     assert os.listdir(tmp_path) == []
+
+
+def test_every_worker_has_a_note_of_its_own(tmp_path: Path) -> None:
+    notes = [InHand(tmp_path, worker) for worker in ("", "0", "node.new-7")]
+    with ExitStack() as stack:
+        for note, id in zip(notes, "abc", strict=True):
+            stack.enter_context(note.holding(id))
+        assert sorted(left_in_hand(tmp_path)) == ["a", "b", "c"]
+        notes[0].end()
+        assert left_in_hand(tmp_path) == ("b", "c")
+        InHand(tmp_path, "0").end()  # another process, which has noted nothing
+        assert left_in_hand(tmp_path) == ("b", "c")
+        discard(tmp_path, "0")
+        assert left_in_hand(tmp_path) == ("c",)
+        discard(tmp_path)
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_note_that_nobody_has_looked_at_survives_an_interrupted_start(
+    folder: Path, tmp_path: Path, mfcc: mirfeat.Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    mfcc.extract_to(store, files(folder)[:1], root=folder)
+    (store / in_hand.NAME).write_text('+"1.wav"\n')
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(probe, "killers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            mfcc.extract_to(store, files(folder), root=folder)
+    assert left_in_hand(store) == ("1.wav",)
+    assert mfcc.extract_to(store, files(folder), root=folder).done == 5
+    assert left_in_hand(store) == ()
 
 
 def test_a_note_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +172,7 @@ def test_a_note_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with note.holding("long"):
         for number in range(100):
             with note.holding(str(number)):
-                assert InHand(tmp_path).before == ("long", str(number))
+                assert left_in_hand(tmp_path) == ("long", str(number))
         assert (tmp_path / in_hand.NAME).stat().st_size < 200
     note.end()
 
@@ -166,13 +180,23 @@ def test_a_note_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("content", [b"", b"+", b'+"a"\n+"b', b"\xff\n+[1]\n+null\n", b"+" * 999])
 def test_a_damaged_note_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
     (tmp_path / in_hand.NAME).write_bytes(content)
-    assert InHand(tmp_path).before == (("a",) if b'"a"' in content else ())
+    assert left_in_hand(tmp_path) == (("a",) if b'"a"' in content else ())
+
+
+@posix
+def test_what_is_no_file_is_no_note(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / in_hand.NAME)  # reading it would never end
+    (tmp_path / f"{in_hand.NAME}-0").symlink_to("/dev/zero")
+    (tmp_path / f"{in_hand.NAME}-1").mkdir()
+    assert left_in_hand(tmp_path) == ()
+    discard(tmp_path)
+    assert os.listdir(tmp_path) == [f"{in_hand.NAME}-1"]
 
 
 def test_a_note_is_not_written_through_a_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("years of work")
-    for name in (in_hand.NAME, f"{in_hand.NAME}.new"):
+    for name in (in_hand.NAME, f"{UNFINISHED}{in_hand.NAME}"):
         (tmp_path / name).symlink_to(victim)
     with InHand(tmp_path).holding("a"):
         assert victim.read_text() == "years of work"

@@ -13,9 +13,10 @@ import pytest
 
 from mirfeat.errors import ProvenanceError, StoreError, StoreLockedError
 from mirfeat.results.outcomes import Failure
-from mirfeat.store import clip_files
+from mirfeat.store import clip_files, in_hand
 from mirfeat.store import writer as writing
 from mirfeat.store.formats import FORMATS, Format, Row
+from mirfeat.store.in_hand import left_in_hand
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import StoreInfo, read_failures
 from mirfeat.store.writer import StoreWriter
@@ -300,6 +301,16 @@ def test_a_run_killed_before_its_first_file_leaves_no_obstacle(tmp_path: Path) -
     (tmp_path / ".writing-1.json").write_text("half")
     write(tmp_path, info(), row("a.wav"))
     assert_table(tmp_path, row("a.wav"))
+
+
+def test_a_run_whose_first_file_ended_a_worker_leaves_its_note_in_a_store(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    store = open_store(folder, info())
+    (folder / f"{in_hand.NAME}-0").write_text('+"a"\n')
+    store.__exit__(KeyError, KeyError(), None)
+    assert left_in_hand(folder) == ("a",)
+    write(folder, info(), row("b"))
+    assert load_features(folder).ids == ("b",)
 
 
 def test_an_interrupted_run_keeps_what_is_done_and_does_not_tidy(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The cache of mel spectrograms: what is in it, and what survives kills and bad files."""
 
+import os
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from mirfeat.audio.decode import open_file
 from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.registry import get_spec
 from mirfeat.networks.scaling import DecibelScale, LogScale
+from mirfeat.store import interrupts
 from mirfeat.store.jobarray import Shard
 from mirfeat.training import mel_cache
 from mirfeat.training.mel_cache import MelCache, build, folder_of
@@ -208,7 +212,7 @@ def test_a_killed_build_goes_on_with_whole_volumes(
 
     def killed(*arguments: object) -> None:
         calls.append(arguments)
-        if len(calls) == 3:  # levels of the third volume are there, its table is not
+        if len(calls) >= 3:  # levels of the third volume are there, its table is not
             raise KeyboardInterrupt
         real_write(*arguments)
 
@@ -231,6 +235,61 @@ def test_a_killed_build_goes_on_with_whole_volumes(
             whole(decode(track.file), CENTRED),
             atol=0.032,
         )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_build_that_is_told_to_end_keeps_what_it_has_however_often_it_is_told(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = tracks_of(tmp_path / "audio")
+    real_add, real_write, taken = mel_cache._Volume.add, mel_cache.write_csv, []
+
+    def added(volume: Any, track: Track, *rest: Any) -> None:
+        real_add(volume, track, *rest)
+        if track.id == "2":
+            signal.raise_signal(number)
+
+    def written(*arguments: Any) -> None:
+        signal.raise_signal(number)  # the second, while the first is obeyed
+        real_write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mel_cache._Volume, "add", added)
+        patch.setattr(mel_cache, "write_csv", written)
+        with pytest.raises(KeyboardInterrupt) as caught, interrupts.all_like_ctrl_c():
+            build(tracks, tmp_path / "cache", CENTRED, progress=False)
+    assert interrupts.exit_code(caught.value) == 128 + number
+    cache = MelCache(tmp_path / "cache", CENTRED)
+    assert [id in cache for id in "01234"] == [True, True, True, False, False]
+    assert not list(cache.folder.glob(".*"))
+    real = mel_cache.track_levels
+    monkeypatch.setattr(mel_cache, "track_levels", lambda *a: taken.append(a[0].id) or real(*a))
+    cache = filled(tmp_path / "cache", tracks)
+    assert sorted(taken) == ["3", "4"]
+    for track in tracks:
+        np.testing.assert_allclose(
+            cache.levels(track.id).astype(np.float32),
+            whole(decode(track.file), CENTRED),
+            atol=0.032,
+        )
+
+
+def test_a_build_that_fails_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = tracks_of(tmp_path / "audio")
+    real = mel_cache.track_levels
+
+    def levels(track: Track, *rest: Any) -> Any:
+        if track.id == "3":
+            raise ZeroDivisionError
+        return real(track, *rest)
+
+    monkeypatch.setattr(mel_cache, "track_levels", levels)
+    with pytest.raises(ZeroDivisionError):
+        build(tracks, tmp_path / "cache", CENTRED, progress=False)
+    assert [id in MelCache(tmp_path / "cache", CENTRED) for id in "0123"] == [True] * 3 + [False]
 
 
 def test_shards_share_the_tracks(tmp_path: Path) -> None:
