@@ -259,17 +259,17 @@ def _check(config: TrainConfig, path: Path) -> None:
             raise ConfigError(f"{path}: {name} = {value}: from {low:g} to {high:g}.")
     names = config.sources.names
     if len(set(names)) < len(names):
-        raise ConfigError(f"{path}: sources.names has one twice: {', '.join(names)}.")
+        raise ConfigError(f"{path}: sources.names has one twice: {', '.join(names)[:200]}.")
     for source, weight in config.sources.weights.items():
         if not 0.0 <= weight <= 1e6:
-            raise ConfigError(f"{path}: sources.weights: {source} = {weight}: from 0 to 1e6.")
+            raise ConfigError(f"{path}: sources.weights: {source[:80]} = {weight}: from 0 to 1e6.")
         if names and source not in names:
             raise ConfigError(
-                f"{path}: sources.weights has {source!r}, sources.names has not: "
-                f"{', '.join(names)}."
+                f"{path}: sources.weights has {source[:80]!r}, sources.names has not: "
+                f"{', '.join(names)[:200]}."
             )
     for name in config.teachers:
         if not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{path}: a teacher is called {name!r}: letters, digits, - and _ make a name."
+                f"{path}: a teacher is called {name[:80]!r}: letters, digits, - and _ make a name."
             )

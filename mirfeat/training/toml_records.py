@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mirfeat.errors import ConfigError, did_you_mean
+
+# A configuration has some kilobytes, and keys of one or two parts. Of a key of n parts the parser
+# keeps n² / 2 of them: 200 kB of dots would take 40 GB.
+_MOST_BYTES, _MOST_PARTS = 1 << 20, 100
+_TEXT = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*''' r"|'''.*?'''|'[^'\n]*'", re.DOTALL
+)
+_BETWEEN_KEYS = re.compile(r"[=\[\]{},\n]")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -17,7 +26,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, or is no TOML.
     """
     try:
-        record: dict[str, Any] = _toml().loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+        text = content.decode("utf-8").replace("\r\n", "\n")
+        _check_keys(text)
+        record: dict[str, Any] = _toml().loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     # TOMLDecodeError, UnicodeDecodeError, a number of thousands of digits; deep nesting.
@@ -25,6 +40,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     _check_numbers(record, path)
     return record
+
+
+def _check_keys(text: str) -> None:
+    parts = _BETWEEN_KEYS.split(_TEXT.sub("", text))
+    if (most := max(part.count(".") for part in parts)) >= _MOST_PARTS:
+        raise ValueError(f"a key of {most + 1} parts; up to {_MOST_PARTS} are taken")
 
 
 def _check_numbers(value: Any, where: object) -> None:
@@ -55,7 +76,8 @@ def filled(kind: Any, record: Mapping[str, Any], where: str) -> Any:
     hints = get_type_hints(kind)
     if unknown := [key for key in record if key not in hints]:
         guess = did_you_mean(unknown[0], hints)
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}.{guess} Known: {', '.join(hints)}.")
+        key = unknown[0][:80]
+        raise ConfigError(f"{where}: unknown key {key!r}.{guess} Known: {', '.join(hints)}.")
     required = {f.name for f in fields(kind) if f.default is MISSING is f.default_factory}
     if missing := sorted(required - record.keys()):
         raise ConfigError(f"{where}: missing {', '.join(map(repr, missing))}.")
@@ -72,7 +94,7 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         return filled(hint, value, where)
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise ConfigError(f"{where} = {value!r}: one of {', '.join(get_args(hint))}.")
+            raise ConfigError(f"{where} = {_short(value)}: one of {', '.join(get_args(hint))}.")
         return value
     if get_origin(hint) in (dict, tuple):
         return _typed_items(hint, value, where)
@@ -82,8 +104,12 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if type(value) is not hint:
         kind = "a text" if hint in (str, Path) else hint.__name__
-        raise ConfigError(f"{where} = {value!r}: expected {kind}.")
+        raise ConfigError(f"{where} = {_short(value)}: expected {kind}.")
     return value
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:200]
 
 
 def _typed_items(hint: Any, value: Any, where: str) -> Any:
@@ -93,5 +119,5 @@ def _typed_items(hint: Any, value: Any, where: str) -> Any:
         kind = get_args(hint)[1]
         return {key: _typed(kind, item, f"{where}: {key}") for key, item in value.items()}
     if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        raise ConfigError(f'{where} = {value!r}: a list of texts, as in ["tag", "artist"].')
+        raise ConfigError(f'{where} = {_short(value)}: a list of texts, as in ["tag", "artist"].')
     return tuple(value)

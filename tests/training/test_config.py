@@ -1,6 +1,7 @@
 """Training configurations: what a TOML file may say, and what is refused."""
 
 import json
+import os
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,52 @@ def test_unknown_keys(line: str, message: str, tmp_path: Path) -> None:
 def test_wrong_types(line: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, LEAST + line)
+
+
+TOO_MUCH = {
+    "nested lists": "a = " + "[" * 100_000 + "]" * 100_000,
+    "nested tables": "a = " + "{a = " * 100_000 + "1" + "}" * 100_000,
+    # 40 GB in the parser.
+    "a key of many parts": ".".join("a" * 100_000) + " = 1",
+    "a key of many parts with blanks": " . ".join("a" * 10_000) + " = 1",
+    "a section of many parts": "[" + ".".join("a" * 100_000) + "]",
+    "a number of 5000 digits": "seed = " + "9" * 5000,
+    "a number of 5000 hexadecimals": "seed = 0x" + "f" * 5000,
+    "that in a list": "[sources]\nnames = [0x" + "f" * 5000 + "]",
+    "that in a table": "[sources.weights]\na = 0x" + "f" * 5000,
+    "a fraction of 5000 digits": "[optimiser]\nrate = " + "9" * 5000 + ".5",
+    "an exponent without end": "[optimiser]\nrate = 1e99999999999",
+    "a key of 500 kB": "x" * 500_000 + " = 1",
+    "a text of 500 kB": 'seed = "' + "x" * 500_000 + '"',
+    "a kind of 500 kB": '[optimiser]\nname = "' + "x" * 500_000 + '"',
+    "a name of 500 kB": '[sources]\nnames = ["' + "x" * 500_000 + '", 1]',
+    "100 000 names": "[sources]\nnames = [" + '"a",' * 100_000 + "]",
+    "more than a megabyte": "# " + "x" * 2**20,
+}
+
+
+@pytest.mark.parametrize("text", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_nobody_means_is_our_own_error_and_a_short_one(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run\.toml") as caught:
+        read(tmp_path, LEAST + text)
+    assert len(str(caught.value)) < 700
+
+
+def test_dots_in_texts_and_comments_are_no_keys(tmp_path: Path) -> None:
+    dots = "a." * 200
+    text = f'# {dots}\nlicence = \'{dots}\' # {dots}\ntraining_data = """{dots}\n\\"{dots}"""\n'
+    config = read(tmp_path, LEAST + text)
+    assert (config.licence, config.training_data) == (dots, f'{dots}\n"{dots}')
+
+
+def test_a_configuration_may_come_from_a_pipe(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, LEAST.encode())
+    os.close(writing)
+    try:
+        assert read_config(Path(f"/dev/fd/{reading}"), DEFAULTS).extractor == "kim2019-ms-cr-2"
+    finally:
+        os.close(reading)
 
 
 def test_a_whole_number_is_a_float_too(tmp_path: Path) -> None:
