@@ -32,7 +32,8 @@ _MOST_SAMPLES = 1 << 31
 class ExportedMel(nn.Module):
     """A mel spectrogram in operators of ONNX. Shape: [B, C, N] -> [B, C, F, T].
 
-    Values are those of :class:`MelSpectrogram`, computed in double precision up to the bands.
+    Values are those of :class:`MelSpectrogram`, computed in double precision up to the bands, and
+    with them where the spec asks for it.
     """
 
     window: Tensor
@@ -57,7 +58,7 @@ class ExportedMel(nn.Module):
         strength = spectrum[..., 0].square() + spectrum[..., 1].square()
         if spec.power == 1:
             strength = strength.sqrt()
-        return (strength.float() @ self.filterbank.T).mT
+        return (strength.to(self.filterbank.dtype) @ self.filterbank.T).mT.float()
 
 
 def export_onnx(

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from mirfeat.audio.chunks import ChunkFile, scan_chunks
 from mirfeat.audio.containers import HEAD_BYTES, check_container, container_of
-from mirfeat.audio.flac import scan_flac
+from mirfeat.audio.flac import scan_flac, totals_behind
 from mirfeat.audio.frames import FrameStream, scan_frames
 from mirfeat.audio.mpeg import DECODER_DELAY, LengthFrame, read_length_frame
 from mirfeat.audio.ogg import OPUS_RATE, OggFile, opus_at_48_khz, scan_ogg
@@ -149,7 +149,8 @@ def _read_on(file: OpenedFile, chunks: ChunkFile, account: Account) -> None:
 
 
 def _of_flac(file: OpenedFile, start: int, max_seconds: float | None) -> Account:
-    flac = scan_flac(file, start, end_of_audio(file, start))
+    end = end_of_audio(file, start)
+    flac = scan_flac(file, start, end)
     account = Account("FLAC", ("libsndfile", "container"), start=start)
     if flac is None or not flac.rate:
         return account
@@ -158,10 +159,10 @@ def _of_flac(file: OpenedFile, start: int, max_seconds: float | None) -> Account
     account.found = None if flac.found is None else flac.found / flac.rate
     if max_seconds is not None and max_seconds * flac.rate <= announced:
         return account
-    if flac.others:
-        total = (announced + sum(flac.others)) / flac.rate
+    if others := list(totals_behind(file, flac.audio, end)):
+        total = (announced + sum(others)) / flac.rate
         raise DecodeError(
-            f"{file.name}: {1 + len(flac.others)} FLAC files lie in it one after the other; the "
+            f"{file.name}: {1 + len(others)} FLAC files lie in it one after the other; the "
             f"first announces {announced / flac.rate:.1f} s, all of them about {total:.1f} s. "
             "No feature was made. Split it."
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from mirfeat.audio.account import LOSSY_SECONDS, LOSSY_SHARE, Account, take_stock
 from mirfeat.audio.ffmpeg import ContainerDecoder, PacketDecoder
-from mirfeat.audio.frames import frames_of
+from mirfeat.audio.frames import frame_at, frames_of
 from mirfeat.audio.libsndfile import SoundFileDecoder
 from mirfeat.audio.opened import OpenedFile, open_object, open_path
 from mirfeat.audio.reader import (
@@ -39,6 +39,8 @@ LONGEST_SECONDS = 24 * 3600.0
 _STATED_SECONDS = 0.02
 # Containers count the delay of an encoder in their durations, in their various ways.
 _DELAY_SECONDS = 0.1
+# Frames that are a stream to libmpg123.
+_SEVERAL = 10
 
 
 def open_file(path: Path, max_seconds: float | None = None, name: str | None = None) -> FileReader:
@@ -176,8 +178,37 @@ class FileReader:
         PyAV reads are decoded from the start.
         """
         if isinstance(self.decoder, SoundFileDecoder) and sample > self.sample_rate:
-            self._begins = self.decoder.jump(sample - self.sample_rate)
+            wanted = sample - self.sample_rate
+            if not self._begin_at_frame(wanted):
+                self._begins = self.decoder.jump(wanted)
         return self._begins
+
+    def _begin_at_frame(self, sample: int) -> bool:
+        """Begin at the frame of an mp3 that holds ``sample``; whether that can be done.
+
+        libmpg123 would follow all frames up to it once more, a kilobyte at a time.
+        """
+        account, stream = self.account, self.account.frames
+        if stream is None or account.container != stream.kind.word:
+            return False
+        # Without a header that says both, nobody knows which sample the first one is.
+        if self._known is None or account.announced is None:
+            return False
+        number = (sample + account.skip_samples) // stream.kind.samples
+        place = frame_at(self._file, stream, number + account.skip_frames)
+        # It would speak on the terminal of a stream of a single frame.
+        if place is None or number + _SEVERAL > stream.count:
+            return False
+        self.decoder.close()
+        begins = number * stream.kind.samples - account.skip_samples
+        self.decoder = SoundFileDecoder(self._file, place, end=account.end, begins=begins)
+        # It guesses how long it is from its first frame.
+        if (self.decoder.samples or 0) < min(self._limit, self._known):
+            self.decoder.close()
+            self.decoder = SoundFileDecoder(self._file, account.start, end=account.end)
+            return False
+        self._begins = begins
+        return True
 
     def blocks(self) -> Blocks:
         """Decode block by block; DecodeError where the file is damaged."""

@@ -22,14 +22,13 @@ _BLOCK_SIZES |= {n: 256 << (n - 8) for n in range(8, 16)}
 class FlacFile:
     """``announced`` samples per channel, 0 if unknown; ``found`` up to the end of the last frame.
 
-    ``found`` is None where no frame was recognised; ``others`` are the samples that the headers of
-    further FLAC files announce which follow in the same file.
+    ``found`` is None where no frame was recognised. Frames begin at ``audio``.
     """
 
     rate: int
     announced: int
     found: int | None
-    others: tuple[int, ...] = ()
+    audio: int
 
 
 class _Header(NamedTuple):
@@ -50,12 +49,12 @@ def scan_flac(file: OpenedFile, start: int, end: int) -> FlacFile | None:
     audio = _behind_metadata(file, start + 4, end)
     first = _frame_header(file.read_at(audio, 32), 0)
     if first is None:
-        return FlacFile(rate, announced, None)
+        return FlacFile(rate, announced, None, audio)
     size = max(_TAIL, 2 * longest)
     begin = max(audio, end - size)
     last = _last_header(file.read_at(begin, end - begin), first)
     found = None if last is None else _end_of(last, first)
-    return FlacFile(rate, announced, found, tuple(_others(file, audio, end)))
+    return FlacFile(rate, announced, found, audio)
 
 
 def _total(info: bytes) -> int:
@@ -121,8 +120,11 @@ def _crc8(data: bytes) -> int:
 _START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22(.{18})", re.DOTALL)
 
 
-def _others(file: OpenedFile, position: int, end: int) -> Iterator[int]:
-    """Totals of FLAC files that begin behind ``position``."""
+def totals_behind(file: OpenedFile, position: int, end: int) -> Iterator[int]:
+    """Samples per channel that FLAC files announce which begin behind ``position``.
+
+    All that lies there is read for it.
+    """
     while position < end:
         data = file.read_at(position, min(_BLOCK, end - position))
         # Finding four bytes is many times faster than an expression.

@@ -7,6 +7,7 @@ damage. Read in blocks, so that memory does not depend on the file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,6 +98,20 @@ def frames_of(file: OpenedFile, stream: FrameStream, skip: int = 0) -> Iterator[
                 data, at = walk.at(position, size)
                 yield data[at : at + size]
             position += size
+
+
+def frame_at(file: OpenedFile, stream: FrameStream, number: int) -> int | None:
+    """Where frame ``number`` begins; None where the stream is not one chain with so many."""
+    if len(stream.runs) > 1 or not 0 <= number < stream.count:
+        return None
+    walk, position = _Walk(file, stream.runs[0][1]), stream.first
+    while number:
+        data, at = walk.at(position, LONGEST_FRAME)
+        stop, count, _ = _step(data, at, stream, number)
+        if not count:
+            raise EOFError("the file changed while it was read")
+        position, number = position + stop - at, number - count
+    return position
 
 
 class _Walk:
@@ -192,13 +207,15 @@ class _Walk:
         return seen >= needed or position == self.end or (position > self.end and seen > 1)
 
 
-def _step(data: bytes, at: int, stream: FrameStream) -> tuple[int, int, int]:
+def _step(
+    data: bytes, at: int, stream: FrameStream, most: float = math.inf
+) -> tuple[int, int, int]:
     """Follow a chain through a block: where it leads, the frames passed, the last one's start."""
     count, last, room = 0, at, len(data) - HEADER_BYTES
     kind, free = stream.kind, stream.free_format
     if kind.codec.startswith("mp") and not free:
         size_of = mpeg_sizes(kind).get
-        while at <= room:
+        while at <= room and count < most:
             size = size_of(data[at : at + 3])
             if size is None:
                 break
@@ -206,7 +223,7 @@ def _step(data: bytes, at: int, stream: FrameStream) -> tuple[int, int, int]:
             at += size
             count += 1
         return at, count, last
-    while at <= room and (size := frame_size(data, at, kind, free)):
+    while at <= room and count < most and (size := frame_size(data, at, kind, free)):
         last = at
         at += size
         count += 1

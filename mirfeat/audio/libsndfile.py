@@ -57,10 +57,12 @@ class SoundFileDecoder:
         end: int | None = None,
         sized: bool = True,
         patch: Patch | None = None,
+        begins: int = 0,
     ) -> None:
         """Open what lies from ``start`` to ``end``; with ``sized`` it is accounted for already.
 
-        libsndfile sees the bytes of ``patch`` in the place of those that are there.
+        Sample ``begins`` lies at ``start``. libsndfile sees the bytes of ``patch`` in the place of
+        those that are there.
 
         Raises:
             RefusedError: libsndfile does not read this.
@@ -79,8 +81,8 @@ class SoundFileDecoder:
         self.sample_rate: int = self._handle.samplerate
         self.channels: int = self._handle.channels
         frames: int = self._handle.frames
-        self._begins = 0
-        self.samples: int | None = None if frames == _UNKNOWN_FRAMES else frames
+        self._begins = begins
+        self.samples: int | None = None if frames == _UNKNOWN_FRAMES else begins + frames
         self.layout = self._layout() if self.channels > 2 else ()
         if not sized and (unread := file.size - start - self._bytes(frames)) > _UNREAD_BYTES:
             self.close()

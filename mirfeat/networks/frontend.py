@@ -7,7 +7,7 @@ B segments, C channels, N samples, F mel bands, T frames. Values agree with libr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,11 @@ _NOTHING = 1e-30
 
 @dataclass(frozen=True)
 class MelSpec:
-    """How a waveform becomes a scaled mel image. Periodic Hann window, Slaney scale and norm."""
+    """How a waveform becomes a scaled mel image. Periodic Hann window, Slaney scale and norm.
+
+    ``double``: bands in double precision before they are float32. For scalings that show what lies
+    at the rounding of a float32 transform, which is another on every processor.
+    """
 
     sample_rate: int
     channels: int
@@ -39,6 +43,8 @@ class MelSpec:
     power: Literal[1, 2] = 2
     fmin_hz: float = 0.0
     standardise: bool = False
+    # Not in the name of a folder of levels, which are kept in half precision.
+    double: bool = field(default=False, repr=False)
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a segment of that many samples."""
@@ -87,9 +93,11 @@ class MelSpectrogram(nn.Module):
         """Precompute window and filterbank for ``spec``."""
         super().__init__()
         self.spec = spec
-        filterbank = mel_filterbank(spec)
+        dtype = torch.float64 if spec.double else torch.float32
+        filterbank = mel_filterbank(spec).to(dtype)
+        window = torch.hann_window(spec.n_fft, dtype=dtype)
         # Constants of the spec, recomputed everywhere and therefore never in a checkpoint.
-        self.register_buffer("window", torch.hann_window(spec.n_fft), persistent=False)
+        self.register_buffer("window", window, persistent=False)
         self.register_buffer("filterbank", filterbank, persistent=False)
         starts = range(0, spec.n_mels, _BANDS_AT_ONCE)
         groups = [slice(start, start + _BANDS_AT_ONCE) for start in starts]
@@ -111,7 +119,7 @@ class MelSpectrogram(nn.Module):
         return mel
 
     def bands(self, frames: Tensor) -> Tensor:
-        """Mel bands of frames: [..., T, n_fft] -> [..., T, F]."""
+        """Mel bands of frames: [..., T, n_fft] -> [..., T, F], float32."""
         spectrum = torch.fft.rfft(frames * self.window)
         # Three times as fast as abs() and squaring.
         squares = torch.view_as_real(spectrum)
@@ -124,7 +132,7 @@ class MelSpectrogram(nn.Module):
         groups = [
             strength[..., bins] @ self.filterbank[bands, bins].T for bands, bins in self._groups
         ]
-        return torch.cat(groups, dim=-1)
+        return torch.cat(groups, dim=-1).float()
 
 
 def _support(filters: Tensor) -> slice:

@@ -124,6 +124,8 @@ MEL = MelSpec(
     scaling=LogScale(floor=1e-5),
     centred=False,
     power=1,
+    # The minimum over frames shows levels near the floor.
+    double=True,
 )
 
 # Windows of 64 frames, side by side: the last frame of one begins where the next window starts.

@@ -186,6 +186,8 @@ MEL = MelSpec(
     fmax_hz=8000.0,
     scaling=LogCompression(),
     centred=False,
+    # Rounding to half precision makes a step of any difference.
+    double=True,
 )
 
 SEGMENT = SegmentSpec(

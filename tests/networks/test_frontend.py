@@ -1,11 +1,13 @@
 """Front ends of all four papers against librosa and a float64 twin."""
 
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
 import torch
 
-from mirfeat.networks import choi2017, mfcc
+from mirfeat.networks import choi2017, hamel2013, mfcc, musicnn
 from mirfeat.networks.frontend import Frontend, MelSpec, MelSpectrogram, Standardise, mel_filterbank
 from mirfeat.networks.scaling import Decibels, DecibelScale, LogScale
 from tests.support import slow_twins
@@ -74,6 +76,24 @@ def test_mel_spectrogram_is_librosas(case: tuple[MelSpec, int, int]) -> None:
     # Relative to each frame's strongest band: float32 transforms carry that much rounding.
     scale = np.maximum(expected, 1e-3 * expected.max(axis=-2, keepdims=True))
     assert np.max(np.abs(mel - expected) / scale) < 1e-5
+
+
+@pytest.mark.parametrize("spec", [hamel2013.MEL, musicnn.MEL], ids=["hamel2013", "musicnn"])
+def test_bands_in_double_precision_are_right_at_any_level(spec: MelSpec) -> None:
+    """A loud tone beside nothing: a float32 transform is wrong there by a part in a hundred."""
+    samples = spec.n_fft + 4 * spec.hop_samples
+    time = np.arange(samples) / spec.sample_rate
+    audio = (0.5 * np.sin(2000 * np.pi * time) * np.hanning(samples)).astype(np.float32)
+    mel = MelSpectrogram(spec)(torch.from_numpy(audio)[None, None])
+    assert mel.dtype == torch.float32
+    frames = np.lib.stride_tricks.sliding_window_view(audio.astype(np.float64), spec.n_fft)
+    window = np.hanning(spec.n_fft + 1)[:-1]
+    spectrum = np.fft.rfft(frames[:: spec.hop_samples] * window)
+    expected = mel_filterbank(spec).double().numpy() @ (np.abs(spectrum.T) ** spec.power)
+    assert expected.min() < 1e-6 * expected.max()
+    np.testing.assert_allclose(mel[0, 0].numpy(), expected, rtol=1e-6)
+    single = MelSpectrogram(replace(spec, double=False))(torch.from_numpy(audio)[None, None])
+    assert np.max(np.abs(single[0, 0].numpy() / expected - 1)) > 1e-4
 
 
 def test_all_frames_at_once_as_on_a_gpu_are_those_by_the_megabyte(
