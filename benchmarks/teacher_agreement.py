@@ -32,12 +32,15 @@ from sklearn.svm import SVC
 
 import mirfeat
 from benchmarks.tables import print_table
+from mirfeat.checkpoints.downloads import packaged
 from mirfeat.evaluation.labels import read_labels
 from mirfeat.files import replacing
+from mirfeat.networks.registry import get_spec
 from mirfeat.training.manifest import read_manifest
 
 NAMES = (
-    *("mfcc", "choi2017", "hamel2013-tag", "hamel2013-genre", "kim2018-stn", "kim2018-mtn"),
+    *("mfcc", "choi2017", "hamel2013-base", "hamel2013-tag", "hamel2013-genre"),
+    *("kim2018-stn", "kim2018-mtn", "kim2019-ss-r"),
     *("kim2019-ms-sr-fc", "kim2019-ms-cr-6", "kim2019-ms-cr-4", "kim2019-ms-cr-2"),
     "kim2019-mss-cr",
 )
@@ -165,7 +168,9 @@ def main() -> None:
     options = parser.parse_args()
     content = json.loads(options.output.read_text()) if options.output.is_file() else {}
     for name in options.only:
-        for label in options.labels if name != "mfcc" else ("",):
+        # What ships without weights is measured as it is loaded by default.
+        shipped = packaged(get_spec(name).checkpoint_of or name) is not None
+        for label in options.labels if shipped else ("",):
             content[f"{name}/{label}"] = measure(name, label, options)
             with replacing(options.output) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ from mirfeat.networks.registry import get_spec
 
 ROOT = Path(__file__).parents[1]
 KEPT = Path(__file__).with_name("which_one.json")
-FEW = ("choi2017", "kim2019-ms-cr-2", "kim2019-ms-sr-fc", "kim2019-mss-cr", "mfcc")
+FEW = ("choi2017", "kim2018-mtn", "kim2019-ms-cr-2", "kim2019-ms-sr-fc", "mfcc")
 # Of the scores of ``teacher_agreement``: what a column is called.
 SCORES = {
     "instruments": "instruments",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The open weights that were taught, from nothing. Stop it whenever you like: the same line goes on.
+# The open weights, from nothing. Stop it whenever you like: the same line goes on.
 #
 #   sh open_weights/make_all.sh FOLDER SOUNDFONTS MN04.safetensors CLASSES.csv
 #
@@ -19,6 +19,7 @@ python open_weights/teach.py "$folder/open.csv" "$folder/teachers" --mn04 "$3" -
 python open_weights/teacher_tables.py "$folder/teachers"
 # Each begins with what the one before it in its family has learnt.
 for name in choi2017-1 choi2017-2 choi2017 kim2019-ms-sr-fc-1 kim2019-ms-sr-fc-2 kim2019-ms-sr-fc \
-    kim2019-ms-cr-6 kim2019-ms-cr-4 kim2019-ms-cr-2; do
+    kim2019-ms-cr-6 kim2019-ms-cr-4 kim2019-ms-cr-2 kim2019-mss-cr \
+    kim2018-1 kim2018-mtn kim2018-stn hamel2013-tag hamel2013-genre; do
     mirfeat train "open_weights/open/$name.toml" --precision bf16-mixed
 done

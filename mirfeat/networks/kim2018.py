@@ -190,13 +190,13 @@ SPECS = (
     _spec(
         "kim2018-stn",
         "one network per artist group factor",
-        "you study what tells artists apart, a network for each factor",
+        "you want what kim2018-mtn has, with nothing shared",
         _EVERY,
     ),
     _spec(
         "kim2018-mtn",
         "artist group factor networks that share a convolution",
-        "you study what tells artists apart, with shared layers",
+        "you want most of what good taggers hear, and have the time",
         _EVERY,
     ),
     _spec(
