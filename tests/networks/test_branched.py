@@ -220,3 +220,6 @@ def test_factors_are_called_by_their_words_or_a_number(tmp_path: Path) -> None:
 def test_networks_without_factors_say_so() -> None:
     with pytest.raises(OptionError, match="no factors"):
         mirfeat.load_extractor("mfcc").factors(np.zeros(30_000, np.float32), 12_000)
+    # What a teacher says is no factor.
+    with pytest.raises(OptionError, match="in this checkpoint; .* learnt from labels"):
+        _ = mirfeat.load_extractor("kim2018-mtn").factor_names
