@@ -223,8 +223,8 @@ def _factor_network(unit: Unit) -> PredictsFactors:
     network = unit.model.network
     if not isinstance(network, PredictsFactors) or not network.factor_sizes:
         raise OptionError(
-            f"{unit.spec.name} has no factors in this checkpoint; networks of kim2018 and kim2019 have "
-            "them for sources that are learnt from labels, as some of the open kim2019-mss-cr."
+            f"{unit.spec.name} has no factors in this checkpoint; networks of kim2018 and kim2019 "
+            "have them for sources that are learnt from labels, as some of the open kim2019-mss-cr."
         )
     return network
 

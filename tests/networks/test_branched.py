@@ -221,5 +221,5 @@ def test_networks_without_factors_say_so() -> None:
     with pytest.raises(OptionError, match="no factors"):
         mirfeat.load_extractor("mfcc").factors(np.zeros(30_000, np.float32), 12_000)
     # What a teacher says is no factor.
-    with pytest.raises(OptionError, match="in this checkpoint; .* learnt from labels"):
+    with pytest.raises(OptionError, match=r"in this checkpoint; .* learnt from labels"):
         _ = mirfeat.load_extractor("kim2018-mtn").factor_names
