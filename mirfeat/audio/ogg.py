@@ -18,7 +18,7 @@ _LONGEST_PAGE = _HEADER + 255 + 255 * 255
 # Ogg's checksum is the one of zlib with all bits in the other order.
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _LONGEST_PAGE_SECONDS = 10
-_NO_GRANULE = (1 << 64) - 1
+_NO_GRANULE = -1
 OPUS_RATE = 48_000
 
 
@@ -60,7 +60,8 @@ class Logical:
         """Samples per channel up to its last page."""
         # A recording of a broadcast goes on counting where the broadcast was.
         start = self.skip
-        if self.first_granule > _LONGEST_PAGE_SECONDS * self.rate:
+        # One that was cut out of a longer one may begin below 0.
+        if self.first_granule < 0 or self.first_granule > _LONGEST_PAGE_SECONDS * self.rate:
             start = self.first_granule
         return max(0, self.last_granule - start)
 
@@ -157,7 +158,7 @@ def _page(data: bytes, at: int) -> OggPage | None:
     if at + size > len(data):
         return None
     whole = data[at : at + size]
-    granule = int.from_bytes(whole[6:14], "little")
+    granule = int.from_bytes(whole[6:14], "little", signed=True)
     return OggPage(
         serial=int.from_bytes(whole[14:18], "little"),
         number=int.from_bytes(whole[18:22], "little"),

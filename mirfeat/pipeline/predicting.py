@@ -79,8 +79,8 @@ class Predicting(ABC):
         Averaged over segments; for explanations. The head of ``self`` compares two clips and is
         left out.
 
-        >>> factors = mirfeat.load_extractor("kim2018-mtn").factors(song)
-        >>> factors["genre"].strongest(1)
+        >>> factors = mirfeat.load_extractor("kim2019-mss-cr").factors(song)
+        >>> factors["tag"].strongest(1)
         [('...', 0...)]
 
         Raises:
@@ -93,8 +93,8 @@ class Predicting(ABC):
     def factor_names(self) -> dict[str, tuple[str, ...]]:
         """Names of what :meth:`factors` predicts, by source: words of the factor, or a number.
 
-        >>> list(mirfeat.load_extractor("kim2018-mtn").factor_names)
-        ['genre', 'dmfcc', 'mfcc']
+        >>> list(mirfeat.load_extractor("kim2019-mss-cr").factor_names)
+        ['bpm', 'tag', 'artist']
 
         Raises:
             OptionError: the network was not trained on factors.
