@@ -56,16 +56,17 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
     """Rows of sounds [n, samples]: float32 [n, times, size], and their times in ms [n, times].
 
-    One every 50 ms from the start to the end of the sounds, each from the segment around its time.
+    One every 50 ms from the start to the end of the sounds, each from the segment around its time,
+    to the sample.
     """
     embeddings = [
         model.extractor.embed(sound, model.sample_rate, edges="pad", hop_seconds=HOP_SECONDS)
         for sound in _checked(audio).numpy()
     ]
     rows = np.stack([embedding.values for embedding in embeddings])
-    times = np.stack([(one.starts + one.ends) * 500.0 for one in embeddings])
-    stamps = torch.from_numpy(times.astype(np.float32))
-    return torch.from_numpy(rows).to(audio.device), stamps.to(audio.device)
+    # Not those of the samples, which are up to half a sample away: HEAR wants equal steps.
+    times = torch.arange(rows.shape[1], dtype=torch.float32) * (1000.0 * HOP_SECONDS)
+    return torch.from_numpy(rows).to(audio.device), times.repeat(len(rows), 1).to(audio.device)
 
 
 def _checked(audio: Tensor) -> Tensor:
