@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirfeat.audio.addresses import is_url
+from mirfeat.cli.output import shown_progress
 from mirfeat.errors import AudioError, LabelsError, MirfeatWarning
 from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
 from mirfeat.explore.excerpts import FOLDER, list_examples
@@ -20,6 +21,7 @@ from mirfeat.explore.map_page import write_map
 from mirfeat.explore.players import sources
 from mirfeat.explore.song_map import aligned_labels, make_map, sample
 from mirfeat.loading import load_extractor
+from mirfeat.runs.progress import Shown, counted
 from mirfeat.store.reading import load_features
 from mirfeat.store.record import StoreInfo
 
@@ -47,7 +49,8 @@ def map_store(arguments: argparse.Namespace) -> MapFile:
     root = arguments.root or StoreInfo.read(store).root
     paths = [_joined(str(root), id) for id in table.ids]
     output = arguments.output or store / "map.html"
-    sounds = sources(paths, output, arguments.audio)
+    shown = shown_progress(arguments)
+    sounds = sources(paths, output, arguments.audio, progress=shown)
     silent = sounds.count(None)
     if silent and arguments.audio != "none":
         warnings.warn(
@@ -70,7 +73,7 @@ def map_store(arguments: argparse.Namespace) -> MapFile:
         sounds=sounds,
         labels=labels,
         label_name=label_name,
-        tags=tags_of(paths) if arguments.tags else (),
+        tags=tags_of(paths, progress=shown) if arguments.tags else (),
         metric=arguments.metric,
         neighbours=arguments.neighbours,
         seed=arguments.seed,
@@ -85,9 +88,10 @@ def demo(arguments: argparse.Namespace) -> MapFile:
     """Extract the bundled excerpts and write ``demo.html``; all of it without a network."""
     folder, records = arguments.output, list_examples()
     paths = [Path(record["path"]) for record in records.values()]
+    shown = shown_progress(arguments)
     with load_extractor("choi2017") as extractor:
-        extractor.extract_to(folder / "features", paths, root=FOLDER)
-        tags = [[tag.name for tag in extractor.tags(path, top=4)] for path in paths]
+        extractor.extract_to(folder / "features", paths, root=FOLDER, progress=shown)
+    tags = tags_of([str(path) for path in paths], progress=shown)
     table = load_features(folder / "features")
     by_file = {path.name: number for number, path in enumerate(paths)}
     order = [by_file[id] for id in table.ids]
@@ -95,7 +99,7 @@ def demo(arguments: argparse.Namespace) -> MapFile:
     page = folder / "demo.html"
     songs = make_map(
         table,
-        sounds=sources([row["path"] for row in rows], page, "embed"),
+        sounds=sources([row["path"] for row in rows], page, "embed", progress=shown),
         labels=[row["style"] for row in rows],
         label_name="style",
         tags=[tags[number] for number in order],
@@ -113,11 +117,11 @@ _DEMO_NOTE = (
 )
 
 
-def tags_of(paths: Sequence[str], top: int = 4) -> list[list[str]]:
+def tags_of(paths: Sequence[str], top: int = 4, progress: Shown = None) -> list[list[str]]:
     """Tags of each file by the open weights of choi2017; none of one that cannot be read."""
     found = []
     with load_extractor("choi2017") as extractor:
-        for path in paths:
+        for path in counted(paths, "tags", len(paths), "files", progress):
             try:
                 found.append([tag.name for tag in extractor.tags(path, top=top)])
             except AudioError:

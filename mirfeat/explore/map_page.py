@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mirfeat.evaluation.pages.drawing import PALETTE
+from mirfeat.evaluation.pages.style import style_of
 from mirfeat.explore.song_map import SongMap, by_frequency
 from mirfeat.files import replacing
 
@@ -30,7 +31,7 @@ def build_map(songs: SongMap, title: str, note: str = "") -> str:
         title: of the page.
         note: a sentence below the title.
     """
-    style, script = _part("map.css"), _part("map.js")
+    style, script = style_of("mirfeat.explore", "map.css"), _part("map.js")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "media-src * data: blob: file:; img-src data:"

@@ -20,6 +20,7 @@ from mirfeat.audio.addresses import is_url
 from mirfeat.audio.clip import PathLike, open_clip
 from mirfeat.errors import AudioError, OptionError
 from mirfeat.files import readable
+from mirfeat.runs.progress import Shown, counted
 
 Sound = Literal["link", "embed", "none"]
 SOUNDS: tuple[Sound, ...] = ("link", "embed", "none")
@@ -69,7 +70,9 @@ def _player(path: PathLike) -> str:
     return f'<audio controls preload="metadata" src="{source}"></audio>'
 
 
-def sources(paths: Sequence[PathLike], page: PathLike, sound: Sound) -> list[str | None]:
+def sources(
+    paths: Sequence[PathLike], page: PathLike, sound: Sound, *, progress: Shown = False
+) -> list[str | None]:
     """What an audio element of ``page`` plays for each file; None for those that are not there.
 
     >>> from mirfeat.explore.players import sources
@@ -80,6 +83,7 @@ def sources(paths: Sequence[PathLike], page: PathLike, sound: Sound) -> list[str
         paths: of the clips.
         page: where the page will be; links are relative to its folder where they can be.
         sound: ``link`` to the files, ``embed`` a preview of 10 s of each, or ``none``.
+        progress: of previews, as in :meth:`mirfeat.Extractor.extract_many`.
 
     Raises:
         OptionError: another value, or more previews than a page should hold.
@@ -95,7 +99,7 @@ def sources(paths: Sequence[PathLike], page: PathLike, sound: Sound) -> list[str
             f"{len(paths)} previews would make a page of {len(paths) * 0.08:.0f} MB; at most "
             f"{MOST_PREVIEWS} are embedded. Link to the files instead."
         )
-    return [_preview(path) for path in paths]
+    return [_preview(path) for path in counted(paths, "previews", len(paths), "files", progress)]
 
 
 def _link(path: PathLike, folder: Path) -> str | None:

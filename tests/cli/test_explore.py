@@ -95,8 +95,11 @@ def test_a_map_plays_the_files_where_they_are(
     ]
     labels.write_text("path,mood\n" + "\n".join(lines) + "\n")
     page_path = tmp_path / "send.html"
-    code, out, _ = run("map", store, "-o", page_path, "--audio", "embed", "--labels", labels)
+    sent = ("-o", page_path, "--audio", "embed", "--labels", labels, "--tags")
+    code, out, err = run("map", store, *sent, "--progress", "json")
     assert (code, out) == (0, f"{page_path}\n")
+    done = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert {(one["progress"], one["of"]) for one in done} == {("tags", 8), ("previews", 8)}
     page = page_path.read_text(encoding="utf-8")
     assert page.count("data:audio/mpeg;base64,") == 8
     assert '"groupName":"mood"' in page
@@ -128,10 +131,13 @@ def test_the_demo_needs_nothing_but_the_package(
     few = dict(list(mirfeat.list_examples().items())[::5])
     monkeypatch.setattr(cli_map, "list_examples", lambda: few)
     monkeypatch.setattr("socket.socket.connect", None)
-    code, out, err = run("demo", "-o", tmp_path / "demo", "--no-open")
+    code, out, err = run("demo", "-o", tmp_path / "demo", "--no-open", "--progress", "json")
     assert code == 0
     assert out == f"{tmp_path / 'demo' / 'demo.html'}\n"
-    assert "Open it in a browser" in err
+    *lines, last = err.splitlines()
+    assert "Open it in a browser" in last
+    told = [json.loads(line)["progress"] for line in lines]
+    assert list(dict.fromkeys(told)) == ["choi2017", "tags", "previews"]
     page = (tmp_path / "demo" / "demo.html").read_text(encoding="utf-8")
     assert page.count("data:audio/mpeg;base64,") == len(few)
     assert all(record["title"] in page for record in few.values())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import importlib.resources
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from mirfeat.evaluation.pages.drawing import INK, MUTED, PAPER, RULE, Drawing, csv_rows
 from mirfeat.evaluation.pages.page_tables import record_table, report_groups, report_table
+from mirfeat.evaluation.pages.style import style_of
 from mirfeat.evaluation.records import Evaluation, Table
 from mirfeat.files import replacing
 
@@ -63,7 +63,6 @@ def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
         summary: what was found, in plain words; empty lines separate paragraphs.
         sections: in order. Figures and tables are numbered through all of them.
     """
-    style = importlib.resources.files("mirfeat.evaluation.pages").joinpath("page.css")
     figures, tables = count(1), count(1)
     parts = [
         f'<section id="section-{number}">\n<h2>{escape(section.heading)}</h2>\n'
@@ -81,7 +80,7 @@ def build_page(title: str, summary: str, sections: Sequence[Section]) -> str:
         '<meta name="color-scheme" content="light dark">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_policy(sections))}">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{style.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f"<style>\n{style_of('mirfeat.evaluation.pages', 'page.css')}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{escape(title)}</h1>\n{_paragraphs(summary)}</header>\n"
         f"{_contents(sections)}<main>\n{''.join(parts)}</main>\n</body>\n</html>\n"
     )
