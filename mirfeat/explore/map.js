@@ -188,7 +188,8 @@ function hover(event) {
   if (i >= 0) {
     tip.textContent = data.names[i];
     tip.style.left = `${Math.min(x + 12, width - Math.min(tip.offsetWidth, width))}px`;
-    tip.style.top = `${Math.max(0, y - 34)}px`;
+    // Above the point, so that a name of two lines on a phone does not cover it; below at the top.
+    tip.style.top = `${y - tip.offsetHeight - 12 < 0 ? y + 14 : y - tip.offsetHeight - 12}px`;
   }
 }
 

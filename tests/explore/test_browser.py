@@ -1,4 +1,7 @@
-"""The map in a real browser: a click on a point is heard. Needs Chromium and its driver."""
+"""Demo, map, report and gallery in a real browser: a click is heard, and all of it is seen.
+
+Needs Chromium and its driver; the gallery is that of the site, which ``make docs`` builds.
+"""
 
 import shutil
 import time
@@ -9,14 +12,51 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mirfeat
+from mirfeat.cli import main
+from mirfeat.cli import map as cli_map
 from mirfeat.explore.map_page import write_map
 from mirfeat.explore.players import sources
 from mirfeat.explore.song_map import make_map
+from tests.conftest import REPOSITORY
 from tests.support.sounds import music, write_wav
 from tests.support.tables import table_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 RATE = 16_000
+DEMO_SONGS = 8
+GALLERY = REPOSITORY / "docs" / "_build" / "gallery"
+# Width and height in pixels, whether a finger, and what the system prefers.
+SCREENS = {
+    "desktop": (1280, 900, False, "light"),
+    "desktop in the dark": (1280, 900, False, "dark"),
+    "phone": (390, 844, True, "light"),
+    "phone in the dark": (390, 844, True, "dark"),
+}
+# Texts whose contrast with what is behind them is below what WCAG 2 asks for (AA, 1.4.3).
+FAINT = """
+const channel = v => (v /= 255, v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
+const light = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+const behind = e => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] === 1) return c;
+  }
+  return [255, 255, 255];
+};
+const found = [];
+for (const e of document.body.querySelectorAll("*")) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  if (!own || e.closest("svg, script, [hidden]") || !e.getClientRects().length) continue;
+  const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  const large = parseFloat(getComputedStyle(e).fontSize) >= 24;
+  const text = e.textContent.trim().slice(0, 40);
+  if (ratio < (large ? 3 : 4.5)) found.push(`${text}: ${ratio.toFixed(2)}`);
+}
+return found;
+"""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
@@ -89,6 +129,20 @@ def heard(browser: Any, seconds: float = 20.0) -> bool:
     return False
 
 
+def listen(browser: Any, audio: Any) -> None:
+    """Click the button of an audio element, and wait until its time moves."""
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", audio)
+    # By a click of the mouse: browsers play nothing that nobody asked for.
+    actions = webdriver_actions(browser)
+    actions.move_to_element_with_offset(audio, round(24 - audio.rect["width"] / 2), 0)
+    actions.click().perform()
+    until = time.monotonic() + 20
+    while not browser.execute_script("return arguments[0].currentTime", audio):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not browser.execute_script("return arguments[0].muted", audio)
+
+
 def text(browser: Any, id: str) -> str:
     return browser.find_element("id", id).text
 
@@ -133,24 +187,21 @@ def test_a_song_that_is_not_there_says_so(browser: Any, folder: Path) -> None:
     assert text(browser, "silence") == "There is no audio to play for this song."
 
 
-def test_a_phone_shows_the_page_without_scrolling_sideways(browser: Any, folder: Path) -> None:
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        browser.get((folder / "embed.html").as_uri())
-        click(browser, 7)
-        assert heard(browser)
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+@pytest.fixture(scope="module")
+def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``mirfeat demo`` writes, of some of its songs."""
+    few = dict(list(mirfeat.list_examples().items())[:: 32 // DEMO_SONGS])
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_map, "list_examples", lambda: few)
+        assert main(["demo", "--no-open", "-q", "-o", str(folder)]) == 0
+    return folder / "demo.html"
 
 
 @pytest.fixture(scope="module")
 def report_page(folder: Path) -> Path:
     """A report on songs of two classes that differ in nothing, so that some are confused."""
     pytest.importorskip("matplotlib")
-    from mirfeat.cli import main
-
     names = sorted(path.name for path in (folder / "music").iterdir())
     lines = [f"{name},{'soft' if k % 2 else 'loud'}" for k, name in enumerate(names)]
     (folder / "labels.csv").write_text("\n".join(["path,label", *lines]) + "\n")
@@ -162,16 +213,7 @@ def report_page(folder: Path) -> Path:
 
 def test_a_report_plays_confused_songs_and_its_map(browser: Any, report_page: Path) -> None:
     browser.get(report_page.as_uri())
-    first = browser.find_elements("css selector", ".heard audio")[0]
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", first)
-    # Its own button, by a click of the mouse: browsers play nothing that nobody asked for.
-    actions = webdriver_actions(browser)
-    actions.move_to_element_with_offset(first, round(24 - first.rect["width"] / 2), 0)
-    actions.click().perform()
-    until = time.monotonic() + 20
-    while not (moved := browser.execute_script("return arguments[0].currentTime", first)):
-        assert time.monotonic() < until
-    assert moved > 0
+    listen(browser, browser.find_elements("css selector", ".heard audio")[0])
     frame = browser.find_element("tag name", "iframe")
     browser.execute_script("arguments[0].scrollIntoView()", frame)
     browser.switch_to.frame(frame)
@@ -182,16 +224,81 @@ def test_a_report_plays_confused_songs_and_its_map(browser: Any, report_page: Pa
         browser.switch_to.default_content()
 
 
-def test_a_phone_shows_all_of_a_report(browser: Any, report_page: Path) -> None:
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+@pytest.fixture(params=SCREENS)
+def screen(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The browser as one of several screens."""
+    width, height, mobile, scheme = SCREENS[request.param]
+    size = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": mobile}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    prefers = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [prefers]})
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def seen(browser: Any) -> None:
+    """Nothing is beside the screen, and every text stands out from what is behind it."""
+    width = browser.execute_script("return innerWidth")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script(FAINT) == []
+
+
+@pytest.mark.parametrize("page", ["demo", "map"])
+def test_demo_and_map_on_every_screen(
+    screen: Any, page: str, folder: Path, demo_page: Path
+) -> None:
+    screen.get((demo_page if page == "demo" else folder / "link.html").as_uri())
+    click(screen, 5)
+    assert heard(screen)
+    # What the browser prefers is what the page looks like.
+    dark = screen.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
+    paper = screen.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") != dark
+    tip, canvas = (screen.find_element("id", name).rect for name in ("tip", "map"))
+    assert canvas["x"] <= tip["x"]
+    assert tip["x"] + tip["width"] <= canvas["x"] + canvas["width"] + 1
+    seen(screen)
+    assert screen.get_log("browser") == []
+
+
+def test_a_report_on_every_screen(screen: Any, report_page: Path) -> None:
+    screen.get(report_page.as_uri())
+    seen(screen)
+    cut = screen.execute_script(
+        "return [...document.querySelectorAll('.plot svg.narrow')]"
+        ".filter(s => s.getBoundingClientRect().right > innerWidth + 1).length"
+    )
+    assert cut == 0
+    frame = screen.find_element("tag name", "iframe")
+    screen.execute_script("arguments[0].scrollIntoView()", frame)
+    screen.switch_to.frame(frame)
     try:
-        browser.get(report_page.as_uri())
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-        hidden = browser.execute_script(
-            "return [...document.querySelectorAll('.plot svg.narrow')]"
-            ".filter(s => s.getBoundingClientRect().right > 391).length"
-        )
-        assert hidden == 0
+        click(screen, 3)
+        assert heard(screen)
+        seen(screen)
+        # One page to scroll, not one within the other.
+        inside = "return document.documentElement.scrollHeight - innerHeight"
+        assert screen.execute_script(inside) <= 0
     finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        screen.switch_to.default_content()
+
+
+@pytest.mark.skipif(not GALLERY.is_dir(), reason="the site is not built: make docs")
+@pytest.mark.parametrize("page", ["plot_similar_songs", "plot_map"])
+def test_the_gallery_on_every_screen(screen: Any, page: str) -> None:
+    screen.get((GALLERY / f"{page}.html").as_uri())
+    width = screen.execute_script("return innerWidth")
+    assert screen.execute_script("return document.documentElement.scrollWidth") <= width
+    if page == "plot_map":
+        frame = screen.find_element("tag name", "iframe")
+        screen.execute_script("arguments[0].scrollIntoView()", frame)
+        screen.switch_to.frame(frame)
+        try:
+            click(screen, 3)
+            assert heard(screen)
+        finally:
+            screen.switch_to.default_content()
+    else:
+        first = screen.find_elements("tag name", "audio")[0]
+        listen(screen, first)
