@@ -78,8 +78,8 @@ def map_store(arguments: argparse.Namespace) -> MapFile:
         neighbours=arguments.neighbours,
         seed=arguments.seed,
     )
-    shown = f"{len(table)} clips" + (f" of {len(whole)}" if len(whole) > len(table) else "")
-    note = f"{shown}, laid out by {songs.origin}: clips near each other sound alike to it."
+    drawn = f"{len(table)} clips" + (f" of {len(whole)}" if len(whole) > len(table) else "")
+    note = f"{drawn}, laid out by {songs.origin}: clips near each other sound alike to it."
     write_map(output, songs, arguments.title or store.resolve().name, note)
     return MapFile(output, store, len(table))
 
