@@ -39,7 +39,7 @@ pyright: $(VENV)/.lint ## A consumer's types by pyright, which fetches itself wi
 format: $(VENV)/.lint ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-fuzz: $(VENV)/.test ## Mutated files for hours: as many as FUZZ_INPUTS says, of each kind.
+fuzz: $(VENV)/.test ## Mutated files and hostile servers for hours: as many as FUZZ_INPUTS says.
 	$(BIN)/python -m benchmarks.mutated_files --inputs $$(( $${FUZZ_INPUTS:-200000} / 2 ))
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-200000} $(BIN)/python -m pytest tests/fuzz
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mirfeat.audio.addresses import Remote, protocol_of, public, without_secrets
-from mirfeat.audio.web import PrivateRedirectError, client
+from mirfeat.audio.web import FetchLimits, GivenUpError, client
 from mirfeat.errors import DecodeError, MissingPackageError, OptionError
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ TRIES, _PAUSE_SECONDS = 3, 0.5
 # Questions about single files wait for the network, not for this machine.
 _ASKING_THREADS = 16
 _TEMPORARY = "mirfeat-remote-"
+_MOST_SAID = 300
 # Folders without music, and the files that macOS puts beside others on foreign disks.
 TRASH, RESOURCE_FORK = (".trash", ".git", ".cache"), "._"
 _LEFTOVER_SECONDS = 24 * 3600
@@ -69,7 +70,10 @@ def fetched(remote: Remote) -> Iterator[Path]:
 
 
 def _copy(system: Any, path: str, target: str, remote: Remote) -> None:
-    system.get_file(path, target)
+    from fsspec.callbacks import Callback  # there, or there were no system
+
+    limits = FetchLimits(os.path.dirname(target))
+    system.get_file(path, target, callback=Callback(hooks={"limits": limits.check}))
     found = os.stat(target).st_size
     # Servers close connections early without saying so.
     if remote.size >= 0 and found != remote.size:
@@ -85,12 +89,12 @@ def _retried(address: str, action: Callable[[], T]) -> T:
         except FileNotFoundError as error:
             raise DecodeError(f"{url}: there is no such file.") from error
         except PermissionError as error:
-            reason = without_secrets(str(error))
+            reason = _said(str(error))
             raise DecodeError(f"{url}: no permission to read it ({reason}).") from error
         # fsspec makes a folder of the file that a folder is copied to.
         except (IsADirectoryError, FileExistsError) as error:
             raise DecodeError(f"{url}: is a folder. Use 'mirfeat extract URL'.") from error
-        except PrivateRedirectError as error:
+        except GivenUpError as error:
             raise DecodeError(f"{url}: {error}") from error
         except OSError as error:
             if error.errno in _OF_THIS_MACHINE:  # of the copy, and no try helps
@@ -105,10 +109,15 @@ def _retried(address: str, action: Callable[[], T]) -> T:
 
 def _again(url: str, error: Exception, remaining: int) -> None:
     """Say that a try failed; raise after the last one."""
-    reason = without_secrets(f"{type(error).__name__}: {error}").rstrip(". ")
+    reason = _said(f"{type(error).__name__}: {error}")
     if not remaining:
         raise DecodeError(f"{url}: cannot be fetched, tried {TRIES} times ({reason}).") from error
     logger.debug("%s: %s, trying again", url, reason)
+
+
+def _said(text: str) -> str:
+    """What went wrong, on a line: a server may have said anything, at any length."""
+    return " ".join(without_secrets(text).split())[:_MOST_SAID].rstrip(". ")
 
 
 def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Remote] | None:

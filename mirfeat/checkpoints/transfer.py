@@ -21,6 +21,7 @@ RATE_SECONDS = 60.0
 MOST_SECONDS = 6 * 3600.0
 """For a file, all tries together."""
 _CHUNK_BYTES = 1 << 16
+_MOST_SAID = 300
 
 
 class Limits:
@@ -56,7 +57,8 @@ class BrokenOffError(Exception):
     """A try to download failed; ``final``: the next one would fail in the same way."""
 
     def __init__(self, problem: str, final: bool = False) -> None:
-        super().__init__(problem)
+        # A server may have said anything, at any length.
+        super().__init__(" ".join(problem.split())[:_MOST_SAID])
         self.final = final
 
 
@@ -111,5 +113,6 @@ def answer(address: str, headers: dict[str, str]) -> Iterator[http.client.HTTPRe
         # Trying again does not make a missing file appear.
         final = error.code < 500 and error.code not in (408, 429)
         raise BrokenOffError(f"HTTP {error.code} {error.reason}", final) from error
-    except (OSError, http.client.HTTPException) as error:
+    # ValueError: of a place that a redirect names and that is no address.
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise BrokenOffError(str(getattr(error, "reason", None) or error)) from error
