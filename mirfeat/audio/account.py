@@ -32,7 +32,7 @@ _UNNAMED_SECONDS, _UNNAMED_BYTES = 0.05, 4096
 # Headers that count bytes in 32 bits are that much short, less what is in front.
 _WRAPPED = (1 << 32) - (1 << 20)
 
-# Share of a file behind its frames of which libmpg123 says something.
+# Share of a file behind its frames, or missing, of which libmpg123 says something.
 _NOTED = 0.005
 
 
@@ -261,6 +261,9 @@ def _compare(account: Account, header: LengthFrame | None, count: int, size: int
     first, stop = account.frames.first, account.frames.runs[-1][1]
     if account.container == account.frames.kind.word and size - stop > _NOTED * (stop - first):
         account.end = stop  # libmpg123 would write on the terminal that the sizes differ
+    there = (account.end or size) - first
+    if header.size and abs(header.size - there) > _NOTED * there and there < 1 << 32:
+        account.patch = Patch(header.size_at, there.to_bytes(4, "big"))  # as it would of these
     if header.frames is None:
         account.why = "whose length header is empty"
         account.samples -= trims

@@ -20,11 +20,16 @@ _VBRI_OFFSET = 36
 
 @dataclass(frozen=True)
 class LengthFrame:
-    """What the first frame says: the number of frames, and samples to trim at both ends."""
+    """What the first frame says: the number of frames, and samples to trim at both ends.
+
+    Of ``size``, the bytes of all frames, also at which place of the file it stands.
+    """
 
     frames: int | None = None
     delay: int = 0
     padding: int = 0
+    size: int = 0
+    size_at: int = 0
 
 
 def read_length_frame(file: OpenedFile, stream: FrameStream) -> LengthFrame | None:
@@ -40,19 +45,23 @@ def read_length_frame(file: OpenedFile, stream: FrameStream) -> LengthFrame | No
     at = 4 + _SIDE_INFO[first, mono]
     for start in (at, at + 2):  # behind a checksum, if the encoder counts it
         if head[start : start + 4] in (b"Xing", b"Info"):
-            return _xing(head[start:])
+            return _xing(head[start:], stream.first + start)
     return None
 
 
-def _xing(head: bytes) -> LengthFrame:
+def _xing(head: bytes, place: int) -> LengthFrame:
     flags, at = int.from_bytes(head[4:8], "big"), 8
-    frames = None
+    frames, size, size_at = None, 0, 0
     if flags & 1:
         frames = int.from_bytes(head[at : at + 4], "big") or None
         at += 4
-    at += (4 if flags & 2 else 0) + (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
+    if flags & 2:
+        size, size_at = int.from_bytes(head[at : at + 4], "big"), place + at
+        at += 4
+    at += (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
     # Behind it, LAME and others write nine bytes of name and, twelve bytes on, two times 12 bits.
     trim = head[at + 21 : at + 24]
     if head[at : at + 4] not in (b"LAME", b"Lavf", b"Lavc", b"GOGO", b"L3.9") or len(trim) < 3:
-        return LengthFrame(frames)
-    return LengthFrame(frames, trim[0] << 4 | trim[1] >> 4, (trim[1] & 15) << 8 | trim[2])
+        return LengthFrame(frames, size=size, size_at=size_at)
+    delay, padding = trim[0] << 4 | trim[1] >> 4, (trim[1] & 15) << 8 | trim[2]
+    return LengthFrame(frames, delay, padding, size, size_at)

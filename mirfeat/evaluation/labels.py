@@ -43,9 +43,8 @@ class LabelTable:
             LabelsError: no such column.
         """
         if name not in self.columns:
-            raise LabelsError(
-                f"{self.path}: no column {name!r}. Columns: {', '.join(self.columns)}."
-            )
+            columns = ", ".join(list(self.columns)[:20])
+            raise LabelsError(f"{self.path}: no column {name!r}. Columns: {columns}.")
         return self.columns[name]
 
     def first_of(self, names: Sequence[str]) -> str | None:
@@ -262,7 +261,7 @@ def _numbers(values: Sequence[str], table: LabelTable, target: str) -> np.ndarra
         numbers = np.array([float(value) for value in values])
     except ValueError as error:
         raise LabelsError(
-            f"{table.path}: {target!r} must be numbers for a regression: {error}"
+            f"{table.path}: {target!r} must be numbers for a regression: {str(error)[:200]}"
         ) from error
     if not np.isfinite(numbers).all():
         raise LabelsError(f"{table.path}: {target!r} holds a number that is not finite.")

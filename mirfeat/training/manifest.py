@@ -117,7 +117,7 @@ class Manifest:
             raise self.error(
                 row,
                 column,
-                f"{cells[row].strip()}; {allowed} is allowed. Leave unknown ones empty.",
+                f"{cells[row].strip()[:80]}; {allowed} is allowed. Leave unknown ones empty.",
             )
         return values
 
@@ -127,7 +127,9 @@ class Manifest:
             return float(cell) if cell else np.nan
         except ValueError:
             raise self.error(
-                row, column, f"{cell!r} is not a number such as 120.5. Leave unknown ones empty."
+                row,
+                column,
+                f"{cell[:80]!r} is not a number such as 120.5. Leave unknown ones empty.",
             ) from None
 
     def bags(self, column: str) -> list[dict[str, float] | None]:
@@ -149,7 +151,7 @@ class Manifest:
             if text := part.strip():
                 word, weight = split_weight(text)
                 if weight < 0:
-                    raise self.error(row, column, f"{text!r}: a weight is 0 or more.")
+                    raise self.error(row, column, f"{text[:80]!r}: a weight is 0 or more.")
                 if weight:
                     bag[word] = bag.get(word, 0.0) + weight
         return bag or None

@@ -2,15 +2,20 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mirfeat.cli import main
 from mirfeat.cli.report import parse_extractor
 from mirfeat.errors import OptionError
+from mirfeat.store import interrupts
+from mirfeat.store.reading import load_features
 from tests.support.sounds import music, write_wav
 
 pytest.importorskip("matplotlib")
@@ -73,6 +78,24 @@ def test_a_report_has_every_protocol_figure_and_number(
     compared = record["tables"][-1]["rows"]
     assert [row["clips"] for row in compared] == [11, 11]
     assert [row["failed"] for row in compared] == [1, 1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_report_that_is_told_to_end_keeps_its_features_and_says_so(
+    number: int, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*arguments: Any) -> Any:
+        signal.raise_signal(number)
+        raise AssertionError
+
+    arguments = ["--audio", str(collection / "music"), "-m", "mfcc", "--protocols", "few-shot"]
+    with monkeypatch.context() as patch:
+        patch.setattr("mirfeat.cli.report.run", ended)
+        assert report(collection, *arguments) == 128 + number
+    assert len(load_features(collection / "out" / "features" / "mfcc").ids) == 11
+    assert not (collection / "out" / "report.html").exists()
+    assert not list((collection / "out").rglob(".writing-*"))
 
 
 def test_a_second_run_takes_features_up_again(collection: Path) -> None:

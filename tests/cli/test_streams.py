@@ -1,5 +1,7 @@
 """Streams that are closed, and mirfeat inside a zip."""
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import soundfile
 
 import mirfeat
 from mirfeat.store.reading import load_features
@@ -59,6 +62,44 @@ def test_nobody_who_leaves_stderr_ends_a_run(tmp_path: Path) -> None:
     assert done.returncode == 1  # one file failed, and that is what is said
     assert done.stdout.strip() == str(tmp_path / "store")
     assert len(load_features(tmp_path / "store").ids) == 3
+
+
+# What libsndfile and libmpg123 do: they write past Python, to the descriptor.
+PRINTING = """
+import os, sys
+from mirfeat.audio import libsndfile
+from mirfeat.cli import main
+read = libsndfile.SoundFileDecoder._read
+def loud(self, count):
+    os.write(1, b"a word of a decoder\\n")
+    os.write(2, b"another one\\n")
+    return read(self, count)
+libsndfile.SoundFileDecoder._read = loud
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_what_decoders_print_is_not_in_the_json(tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    write_wav(folder / "a.wav", music(0.2, 12_000), 12_000)
+    whole = io.BytesIO()
+    soundfile.write(whole, music(8.0, 44_100).T, 44_100, format="MP3")
+    # libmpg123 says of its own accord that half of it is missing.
+    (folder / "cut.mp3").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    line = ["extract", str(folder), "-m", "mfcc", "-o", str(tmp_path / "store"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, *line],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    record = json.loads(done.stdout)
+    assert (record["done"], record["failed"]) == (1, 1)
+    assert "a word of a decoder" in done.stderr
+    assert "Xing" not in done.stderr
 
 
 def test_mirfeat_works_inside_a_zip(tmp_path: Path) -> None:

@@ -245,3 +245,25 @@ def test_a_line_without_a_label_needs_no_features() -> None:
     table = LabelTable("labels.csv", {"id": ("a", "b", "c"), "genre": ("x", "", "y")})
     task = make_task(table, ["a", "c"])
     assert task.ids == ("a", "c")
+
+
+def test_a_table_of_a_million_columns_is_read_or_refused_in_few_words(tmp_path: Path) -> None:
+    names = list(map(str, range(10**6)))
+    large = read_labels(written(tmp_path, f"{','.join(names)}\n{','.join(names)}\n"))
+    assert len(large.columns) == 10**6
+    for wanted in ("none", None):
+        with pytest.raises(LabelsError) as caught:
+            make_task(large, ("a",), target=wanted)
+        assert len(str(caught.value)) < 1000
+    names[7] = "6"
+    with pytest.raises(LabelsError, match="two columns have the same name") as caught:
+        read_labels(written(tmp_path, f"{','.join(names)}\n{','.join(names)}\n"))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "x" * 5000])
+def test_a_label_of_5000_digits_is_no_traceback(tmp_path: Path, cell: str) -> None:
+    large = read_labels(written(tmp_path, f"id,label\na,1.5\nb,{cell}\n"))
+    with pytest.raises(LabelsError, match="'label'") as caught:
+        make_task(large, ("a", "b"), kind="regression")
+    assert len(str(caught.value)) < 500

@@ -243,6 +243,22 @@ def test_numbers_at_the_ends_of_what_is_allowed(tmp_path: Path) -> None:
     same(manifest.numbers("year"), [1000.0, 2100.0, math.nan])
 
 
+@pytest.mark.parametrize("columns", [1001, 10**6])
+def test_a_table_of_a_thousand_columns_is_no_table_of_tracks(tmp_path: Path, columns: int) -> None:
+    header = ",".join(["id", "path", *map(str, range(columns - 2))])
+    text = f"{header}\n{',' * (columns - 1)}\n"
+    with pytest.raises(ManifestError, match=f"{columns} columns; a table of tracks has up to 1000"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "-" + "9" * 5000, "0x" + "f" * 5000, "x" * 5000])
+def test_a_number_of_5000_digits_is_refused_in_a_short_message(tmp_path: Path, cell: str) -> None:
+    manifest = read(tmp_path, f"id,path,mood\na,b,{cell}\nc,d,1\n")
+    with pytest.raises(ManifestError, match="line 2, column 'mood'") as caught:
+        manifest.numbers("mood")
+    assert len(str(caught.value)) < 500
+
+
 def test_errors_of_columns_that_are_read_later(tmp_path: Path) -> None:
     manifest = read(tmp_path, '\n"id",path,loud,tags\n\na,b,x,rock\nc,d,1,rock:-1\n')
     with pytest.raises(ManifestError, match="line 4, column 'loud': 'x' is not a number"):
