@@ -84,8 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _print_traceback() -> None:
     from mirfeat.audio.addresses import without_secrets
 
-    # URLs in it may hold passwords and signatures.
-    print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+    # URLs in it may hold passwords and signatures, names of files what a terminal obeys.
+    for line in without_secrets(traceback.format_exc()).rstrip("\n").split("\n"):
+        tell(line)
 
 
 def _exit_code(error: Exception) -> int:

@@ -1,6 +1,7 @@
 """What people expect of any command line."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,21 @@ def test_nothing_is_coloured(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("NO_COLOR", "1")
     assert main(["list"]) == 0
     assert "\x1b" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems refuse such names")
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_names_of_files_give_the_terminal_no_orders(
+    json: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    folder, orders = tmp_path / "music", "\x1b]0;title\x07\x1b[31m\x9b2J\u202egpj\r\b.wav"
+    folder.mkdir()
+    (folder / orders).write_text("no audio")
+    line = ["extract", str(folder), "-m", "mfcc", "-o", str(tmp_path / "store"), *json]
+    assert main([*line, "-v"]) == 4
+    shown = "".join(capsys.readouterr())
+    assert "title" in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e\r\b")
 
 
 def test_lists_may_be_separated_by_nuls_and_have_comments(tmp_path: Path) -> None:
