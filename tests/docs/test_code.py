@@ -2,10 +2,7 @@
 docstring prints what it says."""
 
 import contextlib
-import doctest
-import importlib
 import io
-import pkgutil
 import re
 import shlex
 import shutil
@@ -134,31 +131,6 @@ def test_commands_on_a_page_are_ones(page: Path) -> None:
             for command in commands_of(block):
                 words = shlex.split(command)
                 assert get_parser().parse_args(words[1:]).command == words[1], command
-
-
-def modules() -> list[str]:
-    found = pkgutil.walk_packages(mirfeat.__path__, "mirfeat.")
-    return [m.name for m in found if not m.name.endswith("__main__") and ">>>" in source_of(m.name)]
-
-
-def source_of(name: str) -> str:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
-
-
-@pytest.mark.docs
-@pytest.mark.parametrize("name", ["mirfeat", *modules()])
-def test_examples_in_docstrings_print_what_they_say(
-    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(home)
-    module = importlib.import_module(name)
-    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    result = doctest.testmod(module, extraglobs={"mirfeat": mirfeat}, optionflags=options)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.docs
