@@ -138,7 +138,7 @@ def _spec(kind: str, summary: str, take_if: str, trained: bool) -> ExtractorSpec
     name = f"hamel2013-{kind}"
     return ExtractorSpec(
         name=name,
-        version=1,
+        version=2,
         summary=summary,
         take_if=take_if,
         paper=PAPER,

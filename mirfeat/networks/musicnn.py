@@ -240,7 +240,7 @@ CHECKPOINTS = tuple(
 SPECS = (
     ExtractorSpec(
         name="musicnn",
-        version=1,
+        version=2,
         summary="tagging convnet of musically motivated filters, features from any layers",
         take_if="you want the tags of a much used network, and may fetch its weights",
         paper=PAPER,

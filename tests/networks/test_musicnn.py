@@ -232,14 +232,14 @@ def test_pip_fetches_the_package_once_and_its_conversion_stays(
     assert not np.allclose(tags_of("mtt"), expected, atol=1e-3)
     assert sorted(path.name for path in cache.iterdir()) == [
         musicnn.WHEEL,
-        "musicnn-msd-v1.LICENCE.txt",
-        "musicnn-msd-v1.json",
-        "musicnn-msd-v1.safetensors",
-        "musicnn-mtt-v1.LICENCE.txt",
-        "musicnn-mtt-v1.json",
-        "musicnn-mtt-v1.safetensors",
+        "musicnn-msd-v2.LICENCE.txt",
+        "musicnn-msd-v2.json",
+        "musicnn-msd-v2.safetensors",
+        "musicnn-mtt-v2.LICENCE.txt",
+        "musicnn-mtt-v2.json",
+        "musicnn-mtt-v2.safetensors",
     ]
-    assert (cache / "musicnn-mtt-v1.LICENCE.txt").read_text() == "Permission to use …\n"
+    assert (cache / "musicnn-mtt-v2.LICENCE.txt").read_text() == "Permission to use …\n"
     # From here on neither pip nor the package is needed.
     (cache / musicnn.WHEEL).unlink()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
