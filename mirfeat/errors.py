@@ -10,11 +10,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_SAID = 300
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'choi2017'?`` for a name that is almost one of ``known``, or nothing."""
     near = difflib.get_close_matches(name.lower(), list(known), n=2)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def on_a_line(text: str) -> str:
+    """What somebody else said, for a message: a server may say anything, at any length."""
+    return " ".join(text.split())[:_MOST_SAID]
 
 
 class MirfeatError(Exception):

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from mirfeat.audio.addresses import Remote, protocol_of, public, without_secrets
 from mirfeat.audio.web import FetchLimits, GivenUpError, client
-from mirfeat.errors import DecodeError, MissingPackageError, OptionError
+from mirfeat.errors import DecodeError, MissingPackageError, OptionError, on_a_line
 
 T = TypeVar("T")
 
@@ -34,7 +34,6 @@ TRIES, _PAUSE_SECONDS = 3, 0.5
 # Questions about single files wait for the network, not for this machine.
 _ASKING_THREADS = 16
 _TEMPORARY = "mirfeat-remote-"
-_MOST_SAID = 300
 # Folders without music, and the files that macOS puts beside others on foreign disks.
 TRASH, RESOURCE_FORK = (".trash", ".git", ".cache"), "._"
 _LEFTOVER_SECONDS = 24 * 3600
@@ -89,7 +88,7 @@ def _retried(address: str, action: Callable[[], T]) -> T:
         except FileNotFoundError as error:
             raise DecodeError(f"{url}: there is no such file.") from error
         except PermissionError as error:
-            reason = _said(str(error))
+            reason = on_a_line(without_secrets(str(error))).rstrip(". ")
             raise DecodeError(f"{url}: no permission to read it ({reason}).") from error
         # fsspec makes a folder of the file that a folder is copied to.
         except (IsADirectoryError, FileExistsError) as error:
@@ -109,15 +108,10 @@ def _retried(address: str, action: Callable[[], T]) -> T:
 
 def _again(url: str, error: Exception, remaining: int) -> None:
     """Say that a try failed; raise after the last one."""
-    reason = _said(f"{type(error).__name__}: {error}")
+    reason = on_a_line(without_secrets(f"{type(error).__name__}: {error}")).rstrip(". ")
     if not remaining:
         raise DecodeError(f"{url}: cannot be fetched, tried {TRIES} times ({reason}).") from error
     logger.debug("%s: %s, trying again", url, reason)
-
-
-def _said(text: str) -> str:
-    """What went wrong, on a line: a server may have said anything, at any length."""
-    return " ".join(without_secrets(text).split())[:_MOST_SAID].rstrip(". ")
 
 
 def files_in(url: str, suffixes: frozenset[str], *, recursive: bool) -> list[Remote] | None:

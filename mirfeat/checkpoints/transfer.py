@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from mirfeat.errors import on_a_line
+
 TRIES = 3
 PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
@@ -21,7 +23,6 @@ RATE_SECONDS = 60.0
 MOST_SECONDS = 6 * 3600.0
 """For a file, all tries together."""
 _CHUNK_BYTES = 1 << 16
-_MOST_SAID = 300
 
 
 class Limits:
@@ -57,8 +58,7 @@ class BrokenOffError(Exception):
     """A try to download failed; ``final``: the next one would fail in the same way."""
 
     def __init__(self, problem: str, final: bool = False) -> None:
-        # A server may have said anything, at any length.
-        super().__init__(" ".join(problem.split())[:_MOST_SAID])
+        super().__init__(on_a_line(problem))
         self.final = final
 
 

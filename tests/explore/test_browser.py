@@ -6,6 +6,7 @@ Needs Chromium and its driver; the gallery is that of the site, which ``make doc
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -211,17 +212,24 @@ def report_page(folder: Path) -> Path:
     return folder / "report" / "report.html"
 
 
-def test_a_report_plays_confused_songs_and_its_map(browser: Any, report_page: Path) -> None:
-    browser.get(report_page.as_uri())
-    listen(browser, browser.find_elements("css selector", ".heard audio")[0])
+@contextmanager
+def map_inside(browser: Any) -> Iterator[None]:
+    """Be in the map that a page has in a frame."""
     frame = browser.find_element("tag name", "iframe")
     browser.execute_script("arguments[0].scrollIntoView()", frame)
     browser.switch_to.frame(frame)
     try:
-        click(browser, 3)
-        assert heard(browser)
+        yield
     finally:
         browser.switch_to.default_content()
+
+
+def test_a_report_plays_confused_songs_and_its_map(browser: Any, report_page: Path) -> None:
+    browser.get(report_page.as_uri())
+    listen(browser, browser.find_elements("css selector", ".heard audio")[0])
+    with map_inside(browser):
+        click(browser, 3)
+        assert heard(browser)
 
 
 @pytest.fixture(params=SCREENS)
@@ -270,18 +278,13 @@ def test_a_report_on_every_screen(screen: Any, report_page: Path) -> None:
         ".filter(s => s.getBoundingClientRect().right > innerWidth + 1).length"
     )
     assert cut == 0
-    frame = screen.find_element("tag name", "iframe")
-    screen.execute_script("arguments[0].scrollIntoView()", frame)
-    screen.switch_to.frame(frame)
-    try:
+    with map_inside(screen):
         click(screen, 3)
         assert heard(screen)
         seen(screen)
         # One page to scroll, not one within the other.
         inside = "return document.documentElement.scrollHeight - innerHeight"
         assert screen.execute_script(inside) <= 0
-    finally:
-        screen.switch_to.default_content()
 
 
 @pytest.mark.skipif(not GALLERY.is_dir(), reason="the site is not built: make docs")
@@ -291,14 +294,9 @@ def test_the_gallery_on_every_screen(screen: Any, page: str) -> None:
     width = screen.execute_script("return innerWidth")
     assert screen.execute_script("return document.documentElement.scrollWidth") <= width
     if page == "plot_map":
-        frame = screen.find_element("tag name", "iframe")
-        screen.execute_script("arguments[0].scrollIntoView()", frame)
-        screen.switch_to.frame(frame)
-        try:
+        with map_inside(screen):
             click(screen, 3)
             assert heard(screen)
-        finally:
-            screen.switch_to.default_content()
     else:
         first = screen.find_elements("tag name", "audio")[0]
         listen(screen, first)
