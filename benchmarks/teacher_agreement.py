@@ -46,7 +46,7 @@ NAMES = (
 )
 TABLES = ("musicnn/tags", "musicnn/penultimate", "mn04/embedding")
 SECONDS, APART = 30.0, 75.0
-MADE = ("synthetic", "grooves")
+MADE = ("synthetic", "grooves", "sung", "copies")
 PENALTIES = 10.0 ** np.arange(1, 6)
 
 

@@ -35,7 +35,7 @@ from mirfeat.training.manifest import read_manifest
 WINDOW, APART, MOST = 30.0, 75.0, 2
 HEARD, FEWEST, FLOOR = 0.05, 5, 0.7
 # Corpora that were made, not recorded: what they say of real music is little.
-MADE = ("synthetic", "grooves")
+MADE = ("synthetic", "grooves", "sung", "copies")
 # Gentle, since few windows have some tags at all.
 PENALTY, STEPS, RATE = 0.02, 300, 0.05
 # Probabilities are kept off 0 and 1 by this much.

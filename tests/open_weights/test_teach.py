@@ -1,8 +1,7 @@
-"""What makes the open weights' teachers heard: tables, windows, grooves, reliability of tags."""
+"""What makes the open weights' teachers heard: tables, windows, reliability of tags."""
 
 import csv
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from mirfeat.training.manifest import read_manifest
 from mirfeat.training.targets.teachers import open_teacher
-from open_weights import grooves, install_weights, tag_reliability, teach, teacher_tables
+from open_weights import install_weights, tag_reliability, teach, teacher_tables
 from open_weights.efficientat import RATE, EfficientAT
 from tests.conftest import REPOSITORY
 from tests.support.training_data import write_corpus
@@ -127,38 +126,6 @@ def _classes() -> list[dict[str, str]]:
     path = WEIGHTS.with_name("audioset_classes.csv")
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize(
-    ("degree", "key", "minor", "expected"),
-    [
-        ("I", 0, False, "C"),
-        ("V7", 0, False, "G7"),
-        ("vi", 2, False, "Bm"),
-        ("Imaj7", 5, False, "FM7"),
-        ("VII", 9, True, "G"),
-        ("i", 9, True, "Am"),
-        ("IV5", 11, False, "E5"),
-    ],
-)
-def test_chords(degree: str, key: int, minor: bool, expected: str) -> None:
-    assert grooves.chord(degree, key, minor) == expected
-
-
-def test_a_score_is_drawn_from_its_seed(tmp_path: Path) -> None:
-    folder = tmp_path / "stdlib"
-    folder.mkdir()
-    (folder / "rock.mma").write_text(
-        "Tempo 120\nDefGroove Rock\nDefGroove RockFill\nDefGroove Rock2\n", encoding="utf-8"
-    )
-    (folder / "metronome.mma").write_text("DefGroove Click\n", encoding="utf-8")
-    (style,) = grooves.styles(tmp_path)
-    assert (style.name, style.grooves, style.tempo) == ("stdlib-rock", ("Rock", "Rock2"), 120)
-    text = grooves.score(style, Random("0"))
-    assert text == grooves.score(style, Random("0")) != grooves.score(style, Random("1"))
-    bars = [line for line in text.splitlines() if line[0].isdecimal()]
-    tempo = int(text.split("Tempo ")[1].split()[0])
-    assert 40 <= len(bars) * 4 * 60 / tempo <= 50
 
 
 def test_a_tag_is_heard_if_the_student_ranks_as_the_teacher_does() -> None:
