@@ -5,6 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Without a GPU the CPU build of torch: a local wheel folder if pip knows one, else PyTorch's index.
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
+FAST := not (network or gpu or slow or shared or ray or docs or long)
 
 .PHONY: help demo test test-fast test-all pyright test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
 help: ## List the targets.
@@ -15,7 +16,7 @@ demo: $(VENV)/.installed ## Feature vectors of real music, and a map of it to cl
 	$(BIN)/mirfeat demo -o demo
 
 test-fast: $(VENV)/.test ## The same without tests that train, start processes or go through every extractor (tests/long.txt).
-	$(BIN)/python -m pytest -n auto -m 'not (network or gpu or slow or shared or ray or docs or long)'
+	$(BIN)/python -m pytest -n auto -m '$(FAST)'
 
 test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
 	$(BIN)/python -m pytest -n auto
@@ -23,11 +24,11 @@ test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
 test-all: $(VENV)/.test ## All tests that this machine can run.
 	$(BIN)/python -m pytest -n auto -m ''
 
-test-lowest: ## Tests with the lowest versions that pyproject.toml allows, in .venv-lowest.
-	bash tests/with_versions.sh lowest
+test-lowest: ## What test-fast tests, with the lowest versions that pyproject.toml allows, in .venv-lowest.
+	bash tests/with_versions.sh lowest -m '$(FAST)'
 
-test-newest: ## Tests with the newest versions that there are, in .venv-newest.
-	bash tests/with_versions.sh newest
+test-newest: ## The same with the newest versions that there are, in .venv-newest.
+	bash tests/with_versions.sh newest -m '$(FAST)'
 
 lint: $(VENV)/.lint ## Style, types, import contracts, spelling.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell

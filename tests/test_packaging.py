@@ -3,6 +3,10 @@
 import re
 import sys
 
+import pytest
+import yaml
+
+import mirfeat
 from tests.conftest import REPOSITORY
 
 if sys.version_info >= (3, 11):
@@ -38,15 +42,33 @@ def test_extras_resolve_among_themselves() -> None:
     assert set(named) == set(extras) - {"all", "av", "datasets", "ray"}
 
 
+RECIPE = REPOSITORY / "packaging" / "conda" / "recipe.yaml"
+
+
 def test_the_recipe_asks_for_what_the_project_asks_for() -> None:
-    recipe = (REPOSITORY / "packaging" / "conda" / "meta.yaml").read_text(encoding="utf-8")
-    version = (REPOSITORY / "mirfeat" / "version.py").read_text(encoding="utf-8")
-    assert f'"{re.findall(r"version = .(.+?).$", recipe, re.MULTILINE)[0][:5]}' in version
-    listed = re.findall(r"^    - (\S+) (>=\S+)$", recipe.partition("  run:")[2], re.MULTILINE)
-    theirs = {"torch": "pytorch", "soundfile": "pysoundfile", "soxr": "python-soxr"}
+    recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+    oldest = recipe["context"]["python_min"]
+    assert PROJECT["requires-python"] == f">={oldest}"
+    theirs = {"torch": "pytorch", "soundfile": "pysoundfile", "soxr": "soxr-python"}
     needed = [re.match(r"([\w-]+)(>=\S+)", text) for text in PROJECT["dependencies"]]
-    expected = {(theirs.get(m[1], m[1]), m[2]) for m in needed if m}
-    assert {*expected, ("python", PROJECT["requires-python"])} == set(listed)
+    expected = {f"{theirs.get(m[1], m[1])} {m[2]}" for m in needed if m}
+    python = "python >=${{ python_min }}"
+    assert {*expected, python} == set(recipe["requirements"]["run"])
+    tools = {text.replace(">=", " >=") for text in SETTINGS["build-system"]["requires"]}
+    assert tools < set(recipe["requirements"]["host"])
+    (program,) = PROJECT["scripts"].items()
+    assert recipe["build"]["python"]["entry_points"] == [" = ".join(program)]
+
+
+def test_the_recipe_is_one_of_the_version_that_this_is() -> None:
+    rattler_build = pytest.importorskip("rattler_build")  # of the group lint
+    recipe = rattler_build.Stage0Recipe.from_file(RECIPE)
+    (variant,) = recipe.render(rattler_build.VariantConfig())
+    rendered = variant.recipe.to_dict()
+    version = mirfeat.__version__.partition(".dev")[0]
+    assert rendered["package"] == {"name": "mirfeat", "version": version}
+    assert rendered["source"][0]["url"].endswith(f"/v{version}/mirfeat-{version}.tar.gz")
+    assert rendered["about"]["license_file"] == PROJECT["license-files"]
 
 
 def test_classifiers_cover_the_versions_that_are_tested() -> None:

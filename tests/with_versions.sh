@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The default tests with the lowest or the newest versions of all dependencies, in an environment of
-# their own. PYTHON is the interpreter; TORCH, where set, is the torch to take ("torch==2.13.0").
+# Tests with the lowest or the newest versions of all dependencies, in an environment of their own.
+# PYTHON is the interpreter; TORCH, where set, is the torch to take ("torch==2.13.0").
 # Usage: with_versions.sh lowest|newest [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 which="$1"
 shift
 venv=".venv-$which"
-"${PYTHON:-python3}" -m venv "$venv"
+"${PYTHON:-python3}" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 "${pip[@]}" install --upgrade 'pip>=25.1' 'uv>=0.5'
 constraints="$(mktemp)"

@@ -1,6 +1,10 @@
 """ONNX files of extractors, run by onnxruntime."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import mirfeat
 from mirfeat.adapters.onnx import exported_module
 from mirfeat.cli import main
 from mirfeat.extractor import Extractor
+from tests.conftest import REPOSITORY
 from tests.pipeline.test_module import FAMILIES
 from tests.test_contract import sound
 
@@ -80,6 +85,54 @@ def test_rows_are_exported_by_the_command(tmp_path: Path, capsys: Any) -> None:
     expected = load("hamel2013-tag").embed(audio, 22_050).values
     assert rows[0].shape == expected.shape
     assert_allclose(rows[0], expected, rtol=1e-5, atol=1e-5)
+
+
+AROUND = """\
+#include <array>
+#include <cstdio>
+#include <vector>
+{includes}
+int main() {{
+    std::vector<float> samples(12000 * 30);
+    std::FILE* file = std::fopen("samples.raw", "rb");
+    samples.resize(std::fread(samples.data(), sizeof(float), samples.size(), file));
+{lines}
+    for (int number = 0; number < 320; ++number) std::printf("%.9g\\n", vector[number]);
+}}
+"""
+
+
+@pytest.mark.slow
+def test_the_lines_for_cpp_compile_and_give_the_vector_of_extract(tmp_path: Path) -> None:
+    headers = Path(os.environ.get("ONNXRUNTIME_INCLUDE", "/usr/include/onnxruntime"))
+    compiler = shutil.which("g++")
+    if compiler is None or not (headers / "onnxruntime_cxx_api.h").exists():
+        pytest.skip("g++ and onnxruntime's headers (ONNXRUNTIME_INCLUDE) are not here")
+    page = (REPOSITORY / "docs" / "with" / "onnx.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```cpp\n(.*?)```", page, re.S)
+    includes = "".join(line for line in block.splitlines(True) if line.startswith("#"))
+    lines = block.replace(includes, "")
+    source = AROUND.format(includes=includes, lines=lines)
+    (tmp_path / "vector.cpp").write_text(source, encoding="utf-8")
+    (library,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.1.*")
+    rest = [str(library), f"-Wl,-rpath,{library.parent}", "-o", "vector"]
+    shutil.copyfile(library, tmp_path / "libonnxruntime.so.1")
+    command = [compiler, "-std=c++17", f"-I{headers}", "vector.cpp", *rest]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    extractor = load("choi2017")
+    audio = sound(4.0, 12_000)
+    audio.tofile(tmp_path / "samples.raw")
+    mirfeat.export_onnx(extractor, tmp_path / "choi2017.onnx")
+    done = subprocess.run(
+        ["./vector"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+    )
+    given = np.array(done.stdout.split(), np.float32)
+    assert_allclose(given, extractor.extract(audio, 12_000), rtol=1e-5, atol=1e-5)
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path, capsys: Any) -> None:

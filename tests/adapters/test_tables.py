@@ -66,14 +66,10 @@ def test_faiss_finds_neighbours() -> None:
 
 
 def test_sqlite_vec_finds_neighbours() -> None:
-    import sqlite3
-
-    sqlite_vec = pytest.importorskip("sqlite_vec")
-    base = sqlite3.connect(":memory:")
-    if not hasattr(base, "enable_load_extension"):
-        pytest.skip("this Python's sqlite loads no extensions")
+    apsw, sqlite_vec = pytest.importorskip("apsw"), pytest.importorskip("sqlite_vec")
+    base = apsw.Connection(":memory:")
     base.enable_load_extension(True)
-    sqlite_vec.load(base)
+    base.load_extension(sqlite_vec.loadable_path())
     base.execute("create virtual table songs using vec0(vector float[32])")
     base.executemany(
         "insert into songs(rowid, vector) values (?, ?)",
