@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 FAST := not (network or gpu or slow or shared or ray or docs or long)
 
-.PHONY: help demo test test-fast test-all pyright test-lowest test-newest lint format fuzz goldens docs bench wheel try-wheel clean
+.PHONY: help demo test test-fast test-all pyright test-lowest test-newest lint format fuzz goldens docs linkcheck bench wheel try-wheel clean
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -50,6 +50,9 @@ goldens: $(VENV)/.test ## Rewrite the golden vectors; review the difference.
 docs: $(VENV)/.docs ## The site: its code is run, then built into docs/_build/index.html. Warnings are errors.
 	$(BIN)/python -m pytest -m docs tests/docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
+linkcheck: $(VENV)/.docs ## Whether the addresses that pages link to answer: needs the internet.
+	MIRFEAT_GALLERY=0 $(BIN)/python -m sphinx --keep-going -b linkcheck docs docs/_build/linkcheck
 
 bench: $(VENV)/.test ## Print the tables of benchmarks/.
 	$(BIN)/python -m benchmarks.run_all

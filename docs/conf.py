@@ -59,6 +59,11 @@ sphinx_gallery_conf = {
     "plot_gallery": os.environ.get("MIRFEAT_GALLERY", "1") == "1",
     "write_computation_times": False,
 }
+# make linkcheck. Files of the repository are copied into the site when it is built, and the build
+# says which are missing.
+linkcheck_ignore = [r"(\.\./)*repository/"]
+linkcheck_timeout = 30
+linkcheck_retries = 3
 
 
 def setup(app):

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mirfeat.checkpoints import transfer, wheels
 from mirfeat.checkpoints.transfer import BrokenOffError, Limits, answer, pause
 from mirfeat.errors import CheckpointError, CheckpointUnavailableError, ChecksumError
 from mirfeat.files import UNFINISHED, hash_of, replacing
-from mirfeat.networks.spec import Checkpoint
+
+if TYPE_CHECKING:
+    from mirfeat.networks.spec import Checkpoint  # with PyTorch, which a folder's name needs not
 
 logger = logging.getLogger("mirfeat")
 

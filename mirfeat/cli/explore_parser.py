@@ -50,6 +50,11 @@ def _add_similar(command: Any) -> None:
     )
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the screen")
     _add_comparison(command)
+    command.add_argument(
+        "--approximate", action="store_true",
+        help="for very many clips: look into a part of them, by an index that is made once and "
+        "kept in the cache folder; may miss a few (needs faiss)",
+    )  # fmt: skip
     command.add_argument("--checkpoint", help="where the store's weights are now")
     command.add_argument("--device", default="auto", help="for queries that are files")
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from mirfeat.errors import ConfigError, OptionError
 from mirfeat.explore.approximate import ApproximateSearch
+from mirfeat.explore.placement import Metric, Placement, check_metric, pieces
 from mirfeat.results.table import FeatureTable
-
-Metric = Literal["cosine", "l1"]
-METRICS: tuple[Metric, ...] = ("cosine", "l1")
+from mirfeat.runs.progress import Shown, Steps
 
 
 class NearClip(NamedTuple):
@@ -36,6 +36,33 @@ class Near:
     values: np.ndarray
 
 
+class ExactSearch:
+    """Points of a table, every one of which is compared with a query."""
+
+    def __init__(self, values: np.ndarray, placement: Placement) -> None:
+        """Of vectors float32 [n, dimension]."""
+        from sklearn.neighbors import NearestNeighbors  # a second; a kept index needs none
+
+        self._points = np.empty(values.shape, np.float32)
+        start = 0
+        for piece in pieces(values):
+            self._points[start : start + len(piece)] = placement.place(piece)
+            start += len(piece)
+        # Of vectors of length 1 those at the least distance have the greatest cosine.
+        kind = "euclidean" if placement.metric == "cosine" else "manhattan"
+        self._search = NearestNeighbors(metric=kind, algorithm="brute").fit(self._points)
+
+    def points(self, rows: np.ndarray) -> np.ndarray:
+        """Points of rows of the table, float32 [rows, dimension]."""
+        found: np.ndarray = self._points[rows]
+        return found
+
+    def nearest(self, points: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and rows, each [queries, top], nearest first."""
+        distances, rows = self._search.kneighbors(points, top)
+        return distances, rows
+
+
 class Neighbours:
     """An index of a table of features that answers which clips are nearest.
 
@@ -43,7 +70,9 @@ class Neighbours:
     otherwise the few with the largest numbers decide alone. ``standardise=False`` compares the
     vectors as they are. ``metric`` is ``"cosine"`` or ``"l1"``, the sum of absolute differences.
     The search is exact. ``approximate=True`` looks at a small part of the table only, in a fraction
-    of the time: for tables of hundreds of thousands, and at the price of a few neighbours missed.
+    of the time: for tables of hundreds of thousands, and at the price of a few neighbours missed
+    (:func:`~mirfeat.explore.kept_index.open_index` keeps what it needs on the disk).
+    Beside the table as much memory again is taken, ``len(table) * dimension * 4`` bytes.
 
     >>> from mirfeat.explore.neighbours import Neighbours
     >>> with mirfeat.load_extractor("mfcc") as extractor:
@@ -64,30 +93,59 @@ class Neighbours:
         *,
         standardise: bool = True,
         approximate: bool = False,
+        progress: Shown = False,
     ) -> None:
-        if metric not in METRICS:
-            raise OptionError(f"metric={metric!r}: it is 'cosine' or 'l1'.")
+        check_metric(metric)
         values = np.asarray(table.values, dtype=np.float32)
-        if not len(values) or not np.isfinite(values).all():
+        if not len(values) or not all(np.isfinite(piece).all() for piece in pieces(values)):
             raise ConfigError(
                 f"{table!r}: neighbours need one clip or more, and finite numbers only."
             )
-        self.ids, self.metric = table.ids, metric
-        self._mean, self._scale = np.zeros(1, np.float32), np.ones(1, np.float32)
-        if standardise:
-            self._mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
-            deviation = values.std(axis=0, dtype=np.float64).astype(np.float32)
-            # What is the same in all clips says nothing of any.
-            self._scale = np.where(deviation > 1e-6 * (1 + np.abs(self._mean)), deviation, np.inf)
-        self._points = self._placed(values)
-        # Of vectors of length 1 those at the least distance have the greatest cosine.
-        kind = "euclidean" if metric == "cosine" else "manhattan"
-        self._search: NearestNeighbors | ApproximateSearch = (
-            ApproximateSearch(self._points, kind)
-            if approximate
-            else NearestNeighbors(metric=kind, algorithm="brute").fit(self._points)
-        )
-        self._rows = {id: row for row, id in enumerate(table.ids)}
+        self.ids, self.placement = table.ids, Placement.of(values, metric, standardise)
+        self._search: ExactSearch | ApproximateSearch
+        if approximate:
+            steps = Steps("index", len(values), "clips", progress)
+            self._search = ApproximateSearch.build(values, self.placement, steps)
+        else:
+            self._search = ExactSearch(values, self.placement)
+
+    @classmethod
+    def of_search(
+        cls, ids: tuple[str, ...], placement: Placement, search: ApproximateSearch
+    ) -> Neighbours:
+        """Of a search that is there: ``ids`` are those of its rows."""
+        index = cls.__new__(cls)
+        index.ids, index.placement, index._search = ids, placement, search
+        return index
+
+    def write_search(self, path: Path) -> None:
+        """Write what an approximate search needs, for :meth:`of_search`.
+
+        Raises:
+            OptionError: the search is exact.
+            OSError: the file cannot be written.
+        """
+        if not isinstance(self._search, ApproximateSearch):
+            raise OptionError("an exact search needs the table only; approximate=True has cells.")
+        self._search.write(path)
+
+    @property
+    def metric(self) -> Metric:
+        """What is compared."""
+        return self.placement.metric
+
+    @property
+    def approximate(self) -> bool:
+        """Whether a few neighbours may be missed."""
+        return isinstance(self._search, ApproximateSearch)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {id: row for row, id in enumerate(self.ids)}
+
+    def __contains__(self, id: object) -> bool:
+        """Whether a clip of this id is in the table."""
+        return id in self._rows
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -116,14 +174,14 @@ class Neighbours:
     def search(self, vectors: np.ndarray, top: int = 10) -> Near:
         """The ``top`` rows nearest to each of ``vectors`` [queries, dimension]."""
         vectors = np.asarray(vectors, dtype=np.float32)
-        size = self._points.shape[1]
+        size = len(self.placement.mean)
         if vectors.ndim != 2 or vectors.shape[1] != size:
             raise OptionError(f"vectors {vectors.shape}: this table has {size} numbers a clip.")
-        return self._find(self._placed(vectors), top)
+        return self._find(self.placement.place(vectors), top)
 
     def among(self, rows: Sequence[int], top: int = 10) -> Near:
         """The ``top`` rows nearest to each of some rows of the table, itself left out."""
-        near = self._find(self._points[list(rows)], top + 1)
+        near = self._find(self._search.points(np.asarray(rows, np.int64)), top + 1)
         kept = [self._without(row, near.rows[i]) for i, row in enumerate(rows)]
         places = np.array(kept, dtype=np.int64).reshape(len(rows), -1)
         return Near(
@@ -140,18 +198,11 @@ class Neighbours:
     def _find(self, points: np.ndarray, top: int) -> Near:
         if top < 1:
             raise OptionError(f"top={top}: 1 or more.")
-        distances, rows = self._search.kneighbors(points, min(top, len(self)))
+        distances, rows = self._search.nearest(points, min(top, len(self)))
         distances = np.asarray(distances, dtype=np.float64)
         if self.metric == "cosine":
             distances = 1 - distances**2 / 2
         return Near(np.asarray(rows, dtype=np.int64), distances)
-
-    def _placed(self, vectors: np.ndarray) -> np.ndarray:
-        points = (vectors - self._mean) / self._scale
-        if self.metric == "cosine":
-            length = np.linalg.norm(points, axis=1, keepdims=True)
-            points = points / np.where(length > 0, length, 1)
-        return np.ascontiguousarray(points, dtype=np.float32)
 
     def _named(self, rows: np.ndarray, values: np.ndarray) -> list[NearClip]:
         return [

@@ -92,8 +92,7 @@ def _load(folder: Path, mmap: bool) -> FeatureTable:
     info, stores = StoreInfo.read(folder), stores_in(folder)
 
     def state() -> list[list[Any]]:
-        paths = (path for store in stores for path in _files_of(store, info))
-        return matrix.state_of(paths, folder)
+        return _state(folder, info, stores)
 
     def material() -> matrix.MatrixSource:
         return _material(info, [_contents(store, info) for store in stores])
@@ -116,6 +115,20 @@ def _load(folder: Path, mmap: bool) -> FeatureTable:
     # One that has failed since the rows were looked at.
     failures = tuple(failure for failure in read_failures(folder) if failure.id not in there)
     return FeatureTable(values, ids, info.feature_names, info.provenance, failures)
+
+
+def store_state(folder: Path) -> list[list[Any]]:
+    """Name, size in bytes and time of change of each file that decides which vectors there are.
+
+    Raises:
+        StoreError: not a store.
+        ProvenanceError: shards of a job array that were made in different ways.
+    """
+    return _state(folder, StoreInfo.read(folder), stores_in(folder))
+
+
+def _state(folder: Path, info: StoreInfo, stores: Sequence[Path]) -> list[list[Any]]:
+    return matrix.state_of((path for store in stores for path in _files_of(store, info)), folder)
 
 
 def _contents(store: Path, info: StoreInfo) -> Contents:

@@ -51,6 +51,34 @@ def test_similar_finds_the_clip_itself_by_its_sound_and_leaves_it_out_by_its_nam
     assert len(by_name) == 7
 
 
+def test_an_approximate_search_says_so_and_finds_the_same(run: Mirfeat, store: Path) -> None:
+    query = ("similar", "one/2.wav", store, "--top", 3)
+    exact, near = (
+        json.loads(run(*query, *how, "--json").out)[0] for how in ((), ("--approximate",))
+    )
+    assert (exact.pop("approximate"), near.pop("approximate")) == (False, True)
+    assert [clip["id"] for clip in near["near"]] == [clip["id"] for clip in exact["near"]]
+    text = run(*query, "--approximate").out
+    assert text.startswith("one/2.wav   (cosine similarity, approximate search)\n")
+    song = store.parent / "music" / "one" / "2.wav"
+    assert run("similar", song, store, "--approximate").out.splitlines()[1].endswith("one/2.wav")
+
+
+def test_an_exact_search_of_very_many_clips_names_the_other_one(
+    run: Mirfeat,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    query = ("similar", "one/2.wav", store)
+    run(*query)
+    monkeypatch.setattr("mirfeat.cli.similar._MANY", 8)
+    run(*query, "--approximate")
+    assert caplog.messages == []
+    run(*query)
+    assert "compared with all 8 clips; --approximate keeps an index" in caplog.text
+
+
 def test_similar_writes_text_csv_and_playlists(run: Mirfeat, store: Path, tmp_path: Path) -> None:
     queries = ("one/2.wav", "two/1.wav")
     text = run("similar", *queries, store, "--top", 2).out.splitlines()
