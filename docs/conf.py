@@ -31,7 +31,9 @@ autodoc_typehints = "none"
 add_module_names = False
 html_theme = "pydata_sphinx_theme"
 html_title = f"mirfeat {release}"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_nav_level": 2}
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_nav_level": 2,
+                      "secondary_sidebar_items": ["page-toc"]}
+html_show_sourcelink = html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 sphinx_gallery_conf = {

@@ -1,6 +1,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,17 @@ os.fsync = lambda fd: None
 REPOSITORY = Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("caches")
+    # A folder is made by who uses it: thousands of tests do not.
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache folder."""
-    monkeypatch.setenv("MIRFEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("MIRFEAT_CACHE", str(next(_caches)))
 
 
 @pytest.fixture(autouse=True)

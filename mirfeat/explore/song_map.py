@@ -11,7 +11,8 @@ import numpy as np
 
 from mirfeat.errors import ConfigError, OptionError
 from mirfeat.evaluation.maps import tsne_map
-from mirfeat.explore.neighbours import Metric, Neighbours
+from mirfeat.explore.neighbours import Neighbours
+from mirfeat.explore.placement import Metric
 from mirfeat.results.table import FeatureTable
 
 MOST_SONGS = 10_000

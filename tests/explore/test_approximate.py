@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.neighbours import vectors
 from mirfeat.errors import MissingPackageError
-from mirfeat.explore.neighbours import Metric, Neighbours
+from mirfeat.explore.neighbours import Neighbours
+from mirfeat.explore.placement import Metric
 from tests.support.tables import table_of
 
 VALUES = vectors(4000, size=24)
