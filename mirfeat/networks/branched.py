@@ -21,6 +21,7 @@ from mirfeat.networks.checkpoint import Weights, fill, gather
 from mirfeat.networks.frontend import Frontend, MelSpec, Standardise
 from mirfeat.networks.model import Model, Rows
 from mirfeat.networks.options import Option, as_given
+from mirfeat.networks.pooling import max_pooled
 from mirfeat.networks.population import folded, synthetic_segment
 
 FEATURE_SIZE = 256
@@ -106,7 +107,9 @@ class SourceRows(nn.Module):
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Feature [B, 256] of each block."""
-        shared = self.trunk(image.transpose(2, 3))
+        # As kernels are, once for all branches: each would make a copy of its own.
+        turned = image.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+        shared = self.trunk(turned)
         return {name: branch(shared) for name, branch in self.branches.items()}
 
     def forward(self, image: Tensor) -> Rows:
@@ -175,10 +178,12 @@ class ConvStage(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Output of the stage. Pooling first gives the same, activations being increasing."""
-        maps = self.conv(image)
-        if hasattr(self, "bn"):
-            maps = self.bn(maps)
-        return self.activation(nn.functional.max_pool2d(maps, self.pool))  # type: ignore[no-any-return]
+        maps = max_pooled(self._normalised(image), self.pool)
+        return self.activation(maps)  # type: ignore[no-any-return]
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        maps: Tensor = self.conv(image)
+        return self.bn(maps) if hasattr(self, "bn") else maps
 
 
 class GlobalAverage(nn.Module):

@@ -144,7 +144,7 @@ MEL = MelSpec(
 
 # 2.5 s, 216 frames. Reflection needs more than half a window of samples.
 SEGMENT = SegmentSpec(
-    samples=55_125, hop_samples=55_125, min_samples=1024, short="tile", batch_cpu=8, batch_gpu=256
+    samples=55_125, hop_samples=55_125, min_samples=1024, short="tile", batch_cpu=12, batch_gpu=256
 )
 
 

@@ -55,31 +55,39 @@ class BandFilters(_Strongest):
     """Filters over many bands and few frames, through a discrete Fourier transform over bands.
 
     Shape: [F, T] -> [K, T]. For each frequency the answers are a product of K × (frames of the
-    filter) with the frames; one more product transforms them back to those bands where the filter
-    lies wholly inside. That is a third of the multiplications of the convolution, to the same
-    accuracy: the transform is orthonormal.
+    filter) with the frames; two more transform them back to those bands where the filter lies
+    wholly inside. Bands are counted from the middle one of these: cosines of the real parts are the
+    same on both sides of it, sines of the imaginary parts are opposite, so the larger of two
+    answers is a sum and an absolute value, and one side is enough. All this is a quarter of the
+    multiplications of the convolution, to the same accuracy: the transform is orthonormal.
     """
 
     forth: Tensor
-    back: Tensor
+    cosines: Tensor
+    sines: Tensor
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, bands: int) -> None:
         """Transform the filters of a layer for images of that many bands."""
         super().__init__(conv, norm)
         height, self.frames = cast(tuple[int, int], conv.kernel_size)
-        bins = bands // 2 + 1
-        angle = torch.outer(torch.arange(bins), torch.arange(bands)).double()
-        angle *= 2.0 * math.pi / bands
+        frequencies = torch.arange(bands // 2 + 1).double() * 2.0 * math.pi / bands
+        angle = torch.outer(frequencies, torch.arange(bands).double())
         waves = torch.stack([angle.cos(), -angle.sin()], dim=1).flatten(0, 1) / math.sqrt(bands)
         # Of a real signal each frequency but the first and the last stands for two.
-        twice = torch.full((bins,), 2.0, dtype=torch.float64)
+        twice = torch.full((len(frequencies),), 2.0, dtype=torch.float64)
         twice[0] = twice[-1] = 1.0
-        back = (waves * twice.repeat_interleave(2)[:, None]).T[: bands - height + 1]
-        self.register_buffer("forth", waves.float(), persistent=False)
-        self.register_buffer("back", back.float().contiguous(), persistent=False)
+        middle = (bands - height) / 2.0
+        side = torch.arange(math.floor(middle) + 1).double() + middle % 1.0
+        angle = torch.outer(side, frequencies)
+        for name, matrix in (
+            ("forth", waves),
+            ("cosines", angle.cos() * twice / math.sqrt(bands)),
+            ("sines", angle.sin() * twice / math.sqrt(bands)),
+        ):
+            self.register_buffer(name, matrix.float(), persistent=False)
         self._groups = 0
         for group in torch.split(self.turned, _FILTERS_AT_ONCE):
-            matrix = _spectra(group, bands).float().contiguous()
+            matrix = _spectra(group, bands, middle).float().contiguous()
             self.register_buffer(f"spectra{self._groups}", matrix, persistent=False)
             self._groups += 1
 
@@ -98,16 +106,20 @@ class BandFilters(_Strongest):
 
     def _strongest(self, spectra: Tensor, waves: Tensor) -> Tensor:
         """Maximum over bands of some filters at some frames, [K, T]."""
-        products = torch.bmm(spectra, waves).view(len(self.forth), -1)
-        return (self.back @ products).amax(0).view(-1, waves.shape[2])
+        products = torch.bmm(spectra, waves).view(len(self.forth) // 2, 2, -1)
+        same, opposite = self.cosines @ products[:, 0], self.sines @ products[:, 1]
+        return opposite.abs_().add_(same).amax(0).view(-1, waves.shape[2])
 
 
-def _spectra(filters: Tensor, bands: int) -> Tensor:
+def _spectra(filters: Tensor, bands: int, middle: float) -> Tensor:
     """Filters [K, height, frames] as matrices [bins, 2 K, 2 × frames] on real and imaginary parts.
 
-    A convolution of networks is a correlation: the conjugate of the filter's transform.
+    A convolution of networks is a correlation: the conjugate of the filter's transform. Answers are
+    moved, so that the one of band ``middle`` is the first.
     """
     transform = torch.fft.rfft(filters, n=bands, dim=1).permute(1, 0, 2)
+    moved = torch.arange(len(transform)).double() * (-2.0 * math.pi * middle / bands)
+    transform = transform * torch.polar(torch.ones_like(moved), moved)[:, None, None]
     real, imaginary = transform.real, transform.imag
     return torch.cat(
         [torch.cat([real, imaginary], dim=2), torch.cat([-imaginary, real], dim=2)], dim=1
