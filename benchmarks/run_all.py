@@ -9,6 +9,7 @@ from benchmarks import (
     fault_drill,
     import_time,
     kim2019,
+    many_cores,
     many_files,
     memory,
     network,
@@ -25,10 +26,11 @@ if __name__ == "__main__":
     cold_start.main()
     network.main()
     one_file.main()
-    extractors.main()
+    extractors.main([])
     pieces.main()
     kim2019.main()
     many_files.main([])
+    many_cores.main([])
     memory.main()
     resume.main([])
     agreement.main("random")
