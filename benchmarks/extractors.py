@@ -120,9 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{options.clips} mp3 files of 30 s, {default_workers()} threads, s a file (processor s)"
     )
     print_table(title, header, files)
-    header = ("extractor", "GFLOP a clip", "front end, s", "network, s", "GFLOP/s")
+    columns = ("extractor", "GFLOP a clip", "front end, s", "network, s", "GFLOP/s", "of a product")
     title = "The networks on one core, processor seconds of a clip of 30 s"
-    print_table(title, (*header, "of a product of matrices"), arithmetic)
+    print_table(title, columns, arithmetic)
 
 
 if __name__ == "__main__":

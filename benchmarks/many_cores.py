@@ -26,8 +26,9 @@ from benchmarks.tables import print_machine, print_table, write_clips
 
 EXTRACTORS = ("choi2017", "kim2019-ms-sr-fc", "mfcc")
 CORES = (2, 16, 64)
-# Samples a second, and seconds of them.
-RATE, SAMPLED = 250, 20
+# Samples a second, seconds of them, and how often that is done: neighbouring samples are not
+# independent, so the error comes from recordings that differ.
+RATE, SAMPLED, RECORDINGS = 250, 5, 6
 BUSY_LOOP = "while True: pass"
 # The first line says that sampling may begin.
 CLIPS_LOOP = """
@@ -69,7 +70,7 @@ def clips_a_second(name: str, paths: Sequence[Path], rounds: int) -> dict[str, f
         ) as pool,
     ):
         halves = [paths[0::2], paths[1::2]]
-        ways = {
+        ways: dict[str, Callable[[], object]] = {
             "1 thread": lambda: extractor.extract_files(paths, workers=1),
             "2 threads": lambda: extractor.extract_files(paths, workers=2),
             "2 processes": lambda: list(pool.map(share_of_files, halves)),
@@ -80,8 +81,8 @@ def clips_a_second(name: str, paths: Sequence[Path], rounds: int) -> dict[str, f
     return {key: len(paths) / statistics.median(round_[key] for round_ in taken) for key in ways}
 
 
-def samples_with_lock(command: Sequence[str], *, warm: bool = False) -> int:
-    """How many of the samples of a process that works on find its lock held."""
+def samples_with_lock(command: Sequence[str], *, warm: bool = False) -> list[int]:
+    """How many of the samples of a process that works on find its lock held, by recording."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         if warm:
@@ -89,27 +90,33 @@ def samples_with_lock(command: Sequence[str], *, warm: bool = False) -> int:
             process.stdout.readline()
         else:
             time.sleep(1.0)
-        with tempfile.TemporaryDirectory() as folder:
-            found = Path(folder, "stacks")
-            spy = ["py-spy", "record", "--gil", "--format", "raw", "--output", str(found)]
-            numbers = ["--rate", str(RATE), "--duration", str(SAMPLED), "--pid", str(process.pid)]
-            subprocess.run([*spy, *numbers], check=True, capture_output=True)
-            # "function;function 12": a stack and how often it was seen.
-            return sum(int(line.rpartition(" ")[2]) for line in found.read_text().splitlines())
+        return [recorded(process.pid) for _ in range(RECORDINGS)]
     finally:
         process.kill()
         process.wait()
 
 
-def share_with_lock(name: str, paths: Sequence[Path], always: int) -> tuple[float, float]:
+def recorded(pid: int) -> int:
+    """Samples of one recording in which a thread of the process holds the lock."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder, "stacks")
+        spy = ["py-spy", "record", "--gil", "--format", "raw", "--output", str(found)]
+        numbers = ["--rate", str(RATE), "--duration", str(SAMPLED), "--pid", str(pid)]
+        subprocess.run([*spy, *numbers], check=True, capture_output=True)
+        # "function;function 12": a stack and how often it was seen.
+        return sum(int(line.rpartition(" ")[2]) for line in found.read_text().splitlines())
+
+
+def share_with_lock(name: str, paths: Sequence[Path], always: float) -> tuple[float, float]:
     """Share of one thread's time in which it holds Python's lock, and twice its standard error.
 
     ``always`` is the number of samples that find a lock which is never let go.
     """
     files = [str(path) for path in paths]
-    command = [sys.executable, "-c", CLIPS_LOOP, name, *files]
-    share = min(1.0, samples_with_lock(command, warm=True) / always)
-    return share, 2.0 * math.sqrt(share * (1.0 - share) / always)
+    found = samples_with_lock([sys.executable, "-c", CLIPS_LOOP, name, *files], warm=True)
+    shares = [count / always for count in found]
+    error = 2.0 * statistics.stdev(shares) / math.sqrt(len(shares))
+    return min(1.0, statistics.mean(shares)), error
 
 
 def limit(share: float, cores: int) -> float:
@@ -136,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spied = shutil.which("py-spy") is not None
     if not spied:
         print("\nWithout py-spy (pip install py-spy) no share of Python's lock, and no limits.")
-    always = samples_with_lock([sys.executable, "-c", BUSY_LOOP]) if spied else 0
+    always = statistics.mean(samples_with_lock([sys.executable, "-c", BUSY_LOOP])) if spied else 0.0
     speeds, computed = [], []
     with tempfile.TemporaryDirectory() as folder:
         paths = write_clips(Path(folder), options.clips)
