@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
+    "remove_config_comments": True,
     "min_reported_time": 1e9,
     "plot_gallery": os.environ.get("MIRFEAT_GALLERY", "1") == "1",
     "write_computation_times": False,

@@ -75,3 +75,20 @@ def test_classifiers_cover_the_versions_that_are_tested() -> None:
     tests = (REPOSITORY / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
     for version in set(re.findall(r'"(3\.\d+)"', tests)):
         assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
+
+
+CONTAINERS = REPOSITORY / "examples" / "containers"
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_a_container_copies_what_is_sent_and_takes_the_tested_torch(name: str) -> None:
+    text = (CONTAINERS / name).read_text(encoding="utf-8")
+    copied = {
+        word for words in re.findall(r"^COPY (.+) \S+$", text, re.M) for word in words.split()
+    }
+    rules = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
+    assert all((REPOSITORY / path).exists() for path in copied)
+    tested = re.search(r"^TORCH := (\S+)$", (REPOSITORY / "Makefile").read_text(), re.M)
+    assert tested
+    assert f" {tested[1]}" in text

@@ -1,4 +1,4 @@
-"""Make map.png: the page of `mirfeat demo` with a song chosen, as a browser shows it.
+"""Make map.png, the page of `mirfeat demo` with a song chosen, and similar.png, its list of similar songs.
 
     mirfeat demo --no-open && python docs/images/make_map.py mirfeat-demo/demo.html
 
@@ -14,7 +14,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 
 
 def main(page: str) -> None:
-    """Write the picture beside this file."""
+    """Write the pictures beside this file."""
     browser = opened(page, 1160, 860)
     canvas = browser.find_element("id", "map")
     x, y = browser.execute_script("return songMap.place(5)")
@@ -24,6 +24,7 @@ def main(page: str) -> None:
     actions.click().perform()
     time.sleep(2.5)
     browser.save_screenshot(str(Path(__file__).with_name("map.png")))
+    browser.find_element("id", "card").screenshot(str(Path(__file__).with_name("similar.png")))
     browser.quit()
 
 

@@ -6,6 +6,7 @@ t-SNE lays songs out so that those that sound alike lie near each other. On the 
 song: click it.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/map.png'
 from html import escape
 
 import mirfeat

@@ -5,6 +5,7 @@ Similar songs
 Which songs sound most like this one? Ask an index of a table, and listen to the answer.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/similar.png'
 from pathlib import Path
 
 import mirfeat
@@ -21,7 +22,8 @@ index = Neighbours(table)
 
 query = Path(songs["metal_fear"]["path"])
 near = index.nearest_to(query.name, top=3)
-near
+for clip in near:
+    print(f"{clip.value:.2f} {clip.id}")
 
 # %%
 
