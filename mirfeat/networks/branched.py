@@ -108,8 +108,7 @@ class SourceRows(nn.Module):
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Feature [B, 256] of each block."""
         # As kernels are, once for all branches: each would make a copy of its own.
-        turned = image.transpose(2, 3).contiguous(memory_format=torch.channels_last)
-        shared = self.trunk(turned)
+        shared = self.trunk(image.mT.contiguous(memory_format=torch.channels_last))
         return {name: branch(shared) for name, branch in self.branches.items()}
 
     def forward(self, image: Tensor) -> Rows:
