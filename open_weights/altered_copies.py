@@ -2,7 +2,7 @@
 
 Usage::
 
-    python open_weights/altered_copies.py OPEN.csv FOLDER [--hours 4] [--seed 0]
+    python open_weights/altered_copies.py OPEN.csv FOLDER [--hours 6] [--seed 0]
 
 A teacher hears a copy like any other track, so what a student learns of it is what the teacher says
 of *it*, and no guess from what was said of the original. It leaves ``FOLDER/<number>.ogg`` or
@@ -236,7 +236,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--hours", type=float, default=4.0)
+    parser.add_argument("--hours", type=float, default=6.0)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 Usage::
 
-    python open_weights/sung_grooves.py FOLDER --soundfont FILE.sf2 [FILE.sf2] [--pieces 120]
+    python open_weights/sung_grooves.py FOLDER --soundfont FILE.sf2 [FILE.sf2] [--pieces 90]
 
 Needs what grooves.py and singer.py need. It leaves ``FOLDER/<library>-<style>-<number>.ogg`` and
 ``FOLDER/tracks.csv``. In a fifth of the pieces a second voice sings a third or a fifth above, in
@@ -31,7 +31,7 @@ from open_weights.groove_midi import phrases
 from open_weights.synthetic_score import Note
 
 CORPUS = "sung"
-PIECES = 120
+PIECES = 90
 SLOWEST = 110  # beats a minute; of a faster piece a note of the voice lasts twice as long
 ABOVE = (3, 4, 5, 7, 12)  # semitones of a second voice
 LEVELS = (-6.0, 9.0)  # dB of the voice over the accompaniment
