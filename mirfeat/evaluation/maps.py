@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mirfeat.errors import ConfigError, LabelsError, OptionError
 from mirfeat.evaluation.inputs import Features
@@ -18,6 +19,9 @@ from mirfeat.evaluation.labels import ID_COLUMNS, read_labels
 from mirfeat.evaluation.records import Table
 
 FEWEST_CLIPS = 5
+# Up to here threads have so little to do at a time that they mostly wait for each other: 30 clips
+# took half a second on one and 75 s on two that others used as well.
+_ONE_THREAD = 2000
 
 
 def tsne_map(
@@ -49,12 +53,13 @@ def tsne_map(
     for name, value in (("perplexity", perplexity), ("components", components)):
         if not value >= 1:
             raise OptionError(f"{name}={value}: 1 or more.")
-    scaled = StandardScaler().fit_transform(rows)
-    reduced = PCA(min(components, *scaled.shape), random_state=seed).fit_transform(scaled)
     tsne = TSNE(
         2, perplexity=min(perplexity, (len(rows) - 1) / 3), init="random", random_state=seed
     )
-    return np.asarray(tsne.fit_transform(reduced), dtype=np.float32)
+    with threadpool_limits(1 if len(rows) <= _ONE_THREAD else None):
+        scaled = StandardScaler().fit_transform(rows)
+        reduced = PCA(min(components, *scaled.shape), random_state=seed).fit_transform(scaled)
+        return np.asarray(tsne.fit_transform(reduced), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
