@@ -164,7 +164,7 @@ MEL = MelSpec(
 
 # 43 frames, hop 21 frames (transfer code).
 SEGMENT = SegmentSpec(
-    samples=45_056, hop_samples=21_504, min_samples=2048, short="tile", batch_cpu=20, batch_gpu=512
+    samples=45_056, hop_samples=21_504, min_samples=2048, short="tile", batch_cpu=32, batch_gpu=512
 )
 
 
