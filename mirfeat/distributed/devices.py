@@ -124,7 +124,7 @@ def _jobs(
         _Job(
             name,
             {**options, "device": device},
-            workers or max(1, default_workers() // share),
+            workers or default_workers(share),
             threads,
             destination.embed,
             destination.store,

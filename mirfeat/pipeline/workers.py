@@ -14,12 +14,15 @@ import torch
 MAX_WORKERS = 16
 
 
-def default_workers() -> int:
-    """The cores, at most 16: decoding threads beside a GPU, clips at a time on processors."""
+def default_workers(processes: int = 1) -> int:
+    """The cores that each of so many processes has, at most 16, at least 1.
+
+    Decoding threads beside a GPU, clips at a time on processors.
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return min(MAX_WORKERS, cores)
+    return max(1, min(MAX_WORKERS, cores // processes))
 
 
 # The process whose threads torch has.

@@ -400,12 +400,15 @@ def test_out_of_memory_with_a_single_segment_is_the_end() -> None:
     assert not decoders()
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (12, 12), (64, 16)])
-def test_as_many_workers_as_cores_up_to_a_limit(
-    monkeypatch: pytest.MonkeyPatch, cores: int, workers: int
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"),
+    [(1, 1, 1), (2, 1, 2), (12, 1, 12), (64, 1, 16), (64, 2, 16), (64, 8, 8), (2, 3, 1)],
+)
+def test_as_many_workers_as_cores_up_to_a_limit_for_each_process(
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert default_workers() == workers
+    assert default_workers(processes) == workers
 
 
 def test_threads_of_the_program_are_as_many_as_before() -> None:
