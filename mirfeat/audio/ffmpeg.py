@@ -129,9 +129,10 @@ class ContainerDecoder(_AvDecoder):
         if file.path is not None and not start and end is None and patch is None:
             file.stream.seek(0)
             source, options["fd"] = "fd:", str(file.stream.fileno())
+        # Tags come in any encoding; from version 19 on PyAV minds none, and has no such argument.
+        tags = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
         try:
-            # Tags come in any encoding.
-            self._handle = av.open(source, options=options, metadata_errors="replace")
+            self._handle = av.open(source, options=options, **tags)
         except (av.FFmpegError, UnicodeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise RefusedError(f"FFmpeg: {reason}") from error

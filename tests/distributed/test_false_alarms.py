@@ -36,7 +36,11 @@ def test_a_run_that_breaks_off_leaves_stderr_as_it_was(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == "[held back\n"
 
 
-def test_the_warning_about_tokens_goes(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_about_tokens_goes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where Ray was imported, its loggers have a handler of their own and pass nothing on.
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)
     logger = logging.getLogger("ray._private.authentication.authentication_token_setup")
     with quiet_tokens():
         logger.warning("Token authentication is enabled")

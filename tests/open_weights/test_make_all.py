@@ -1,15 +1,20 @@
 """The one command: its configurations in another folder, and that its steps name what there is."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from mirfeat.training.config import read_config
 from mirfeat.training.recipes import DEFAULTS
 from open_weights.configurations import OPEN, write_configurations
 from tests.conftest import REPOSITORY
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SCRIPT = REPOSITORY / "open_weights/make_all.sh"
 
