@@ -24,7 +24,7 @@ from mirfeat.files import replacing
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # A figure that a phone shows whole.
-_NARROW_POINTS = 380
+_NARROW_POINTS = 420
 _HASH = re.compile(r"'sha256-[A-Za-z0-9+/=]+'")
 # Colours of the page's theme in place of those of a figure on white.
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)"}
