@@ -31,14 +31,15 @@ REPOSITORY = Path(__file__).parents[1]
 @pytest.fixture(scope="session")
 def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("caches")
-    # A folder is made by who uses it: thousands of tests do not.
     return (folder / str(number) for number in count())
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache folder."""
-    monkeypatch.setenv("MIRFEAT_CACHE", str(next(_caches)))
+    folder = next(_caches)
+    folder.mkdir()
+    monkeypatch.setenv("MIRFEAT_CACHE", str(folder))
 
 
 @pytest.fixture(autouse=True)
