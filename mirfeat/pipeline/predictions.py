@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -235,8 +235,9 @@ def labels(unit: Unit) -> LabelSpace:
     Raises:
         OptionError: the checkpoint has none.
     """
-    network = unit.model.network
-    if not isinstance(network, EmbedsLabels) or not network.label_names:
+    # Not isinstance(): from Python 3.12 on it does not see buffers of a network, as vectors are.
+    network = cast(EmbedsLabels, unit.model.network)
+    if not getattr(network, "label_names", ()):
         raise OptionError(
             f"{unit.spec.name}: no labels in this checkpoint; trained ones of hamel2013-tag and "
             "-genre have them."
