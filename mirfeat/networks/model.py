@@ -64,7 +64,6 @@ class PredictsFactors(Protocol):
         ...
 
 
-@runtime_checkable
 class EmbedsLabels(Protocol):
     """A network with labels in the space of its rows: what :attr:`mirfeat.Extractor.labels` needs.
 
