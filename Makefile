@@ -16,13 +16,13 @@ demo: $(VENV)/.installed ## Feature vectors of real music, and a map of it to cl
 	$(BIN)/mirfeat demo -o demo
 
 test-fast: $(VENV)/.test ## The same without tests that train, start processes or go through every extractor (tests/long.txt).
-	$(BIN)/python -m pytest -n auto -m '$(FAST)'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m '$(FAST)'
 
 test: $(VENV)/.test ## Tests that need no network, no GPU and no other data.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(VENV)/.test ## All tests that this machine can run.
-	$(BIN)/python -m pytest -n auto -m ''
+	$(BIN)/python -m pytest -n auto --dist worksteal -m ''
 
 test-lowest: ## What test-fast tests, with the lowest versions that pyproject.toml allows, in .venv-lowest.
 	bash tests/with_versions.sh lowest -m '$(FAST)'

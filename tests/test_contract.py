@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 import mirfeat
 from mirfeat.errors import AudioTooShortError
 from mirfeat.extractor import Extractor
-from tests.support.make_goldens import cases
+from tests.support.extractor_cases import case_name, parameters
 
 # Tolerance for batch sizes and orders on one CPU; everything else here is exact.
 BATCH = 1e-5
@@ -19,7 +19,7 @@ BATCH = 1e-5
 FEW = 3
 
 
-@pytest.fixture(scope="module", params=list(cases()), ids=lambda case: "-".join(filter(None, case)))
+@pytest.fixture(scope="module", params=list(parameters()), ids=case_name)
 def extractor(request: pytest.FixtureRequest) -> Extractor:
     name, checkpoint = request.param
     return mirfeat.load_extractor(name, checkpoint=checkpoint)

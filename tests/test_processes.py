@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import mirfeat
-from tests.support.make_goldens import cases
+from tests.support.extractor_cases import case_name, parameters
 from tests.support.sounds import music, write_wav
 
 RATE = 22_050
@@ -36,10 +36,11 @@ def expected(genre: mirfeat.Extractor, songs: list[Path]) -> list[np.ndarray]:
     return [genre.extract(song) for song in songs]
 
 
-@pytest.mark.parametrize(("name", "checkpoint"), [*cases(), ("hamel2013-tag+mfcc", None)])
+@pytest.mark.parametrize("case", [*parameters(), ("hamel2013-tag+mfcc", None)], ids=case_name)
 def test_every_extractor_comes_through_a_pickle(
-    name: str, checkpoint: str | None, songs: list[Path]
+    case: tuple[str, str | None], songs: list[Path]
 ) -> None:
+    name, checkpoint = case
     extractor = mirfeat.load_extractor(name, checkpoint=checkpoint, device="cpu", max_seconds=0.5)
     again = pickle.loads(pickle.dumps(extractor))
     assert again.feature_names == extractor.feature_names

@@ -18,4 +18,4 @@ if [ "$which" = lowest ]; then choice=(--resolution lowest-direct); fi
 uv=("$venv/bin/uv" pip install --python "$venv/bin/python")
 "${uv[@]}" "${choice[@]}" --override "$constraints" -e '.[all]' --group test
 "$venv/bin/python" -m pip list --format freeze
-"$venv/bin/python" -m pytest -n auto "$@"
+"$venv/bin/python" -m pytest -n auto --dist worksteal "$@"
