@@ -52,11 +52,12 @@ def test_every_metal_excerpt_is_nearest_to_metal(capsys: pytest.CaptureFixture[s
     assert sum(words[1].startswith("metal_") for words in metal) >= 7
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_the_excerpts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    printed = run("train_own.py", capsys, str(EXAMPLES / "music"), "1")
+    printed = run("train_own.py", capsys, str(EXAMPLES / "music"), "3")
     assert "32 tracks, 0 files that cannot be read" in printed
     assert (tmp_path / "train_own" / "run" / "kim2019-ms-cr-2.safetensors").is_file()
     assert "kim2019-ms-cr-2(" in printed

@@ -17,7 +17,7 @@ from tests.support import hostile
 pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
-SEEDS = range(int(os.environ.get("FUZZ_INPUTS", "30")))
+SEEDS = range(int(os.environ.get("FUZZ_INPUTS", "15")))
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def test_self_is_learnt(pairs: objectives.PairScheme) -> None:
         assert learner.score("self", predicted.roll(1, 0), targets["self"]) < 0.0
 
 
-@pytest.mark.parametrize("family", ["kim2019", "kim2018"])
+@pytest.mark.parametrize("family", ["kim2019", pytest.param("kim2018", marks=pytest.mark.slow)])
 def test_distributions_are_learnt(family: str) -> None:
     learner = learner_of(family, {"tag": 4} if family == "kim2019" else {"genre": 4})
     source = learner.network.sources[0]  # type: ignore[union-attr, operator, index]
