@@ -45,8 +45,6 @@ class Embedding:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The rows as an array."""
-        if copy is None:  # which numpy knows from version 2 on
-            return np.asarray(self.values, dtype=dtype)
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:

@@ -56,8 +56,6 @@ class FeatureTable:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The values as an array."""
-        if copy is None:  # which numpy knows from version 2 on
-            return np.asarray(self.values, dtype=dtype)
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
