@@ -101,19 +101,22 @@ def _as_text(answers: Sequence[Answer], index: Neighbours, root: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _measure(index: Neighbours) -> str:
+    """What a number is, as columns and keys are called."""
+    return "similarity" if index.metric == "cosine" else "distance"
+
+
 def _as_csv(answers: Sequence[Answer], index: Neighbours, root: str) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ("query", "rank", "id", "similarity" if index.metric == "cosine" else "distance")
-    )
+    writer.writerow(("query", "rank", "id", _measure(index)))
     for query, near in answers:
         writer.writerows((query, rank, id, f"{v:.6g}") for rank, (id, v) in enumerate(near, 1))
     return buffer.getvalue()
 
 
 def _as_json(answers: Sequence[Answer], index: Neighbours, root: str) -> str:
-    name = "similarity" if index.metric == "cosine" else "distance"
+    name = _measure(index)
     record = [
         {
             "query": query,
